@@ -1,0 +1,30 @@
+# Two commands do everything on a fresh machine: `make study` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install study test lint bench clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+study: install
+	$(BIN)/percasym study --preset mini
+
+test: install
+	$(BIN)/python -m pytest -n 2
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy percasym tasks flows
+
+bench: install
+	for program in generate score ngdiff; do $(BIN)/python benchmarks/$$program.py || exit 1; done
+
+clean:
+	rm -rf $(VENV) .percasym
