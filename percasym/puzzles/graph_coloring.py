@@ -20,7 +20,9 @@ from pydantic import Field, model_validator
 from percasym.errors import PercasymError
 from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig
 from percasym.puzzles.chromatic import MOST_VERTICES, colouring
+from percasym.puzzles.graph_image import draw_graph
 from percasym.puzzles.reading import is_json, read_json, read_words
+from percasym.puzzles.styles import parse_style
 
 CELLS_QUERY = "describe the edges then color the graph of {v} vertices"
 JSON_QUERY = """\
@@ -87,7 +89,8 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         return _graph(v, edges)
 
     def render(self, instance: Graph, rng: random.Random, style: str | None = None) -> Image.Image:
-        raise NotImplementedError
+        look = parse_style(style or self.config.style)
+        return draw_graph(instance.v, instance.edges, self.config.side, look, rng)
 
     def query(self, instance: Graph) -> str:
         text = JSON_QUERY if self.config.text == "json" else CELLS_QUERY

@@ -19,6 +19,8 @@ from pydantic import Field, model_validator
 from percasym.errors import PercasymError
 from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig
 from percasym.puzzles.reading import is_json, read_json, read_words
+from percasym.puzzles.styles import parse_style
+from percasym.puzzles.sudoku_image import draw_sudoku
 from percasym.puzzles.sudoku_solver import carve, geometry, random_grid, solve
 
 BLANK = "-"
@@ -100,7 +102,8 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         raise PercasymError(f"no {g.size}x{g.size} Sudoku with {blanks} blanks was found: ask for fewer blanks")
 
     def render(self, instance: Sudoku, rng: random.Random, style: str | None = None) -> Image.Image:
-        raise NotImplementedError
+        look = parse_style(style or self.config.style)
+        return draw_sudoku(instance.grid, instance.rows, instance.cols, self.config.side, look, rng)
 
     def query(self, instance: Sudoku) -> str:
         text = JSON_QUERY if self.config.text == "json" else CELLS_QUERY
