@@ -1,15 +1,15 @@
-"""What a puzzle family is: an image whose content has one canonical text p*, a query, and answers that can be verified.
+"""What a puzzle family is: an image with one canonical text p*, and answers that can be verified.
 
-A family is one subclass of `Puzzle`. Instances are plain frozen data; everything that is done with one (drawing it,
-describing it, scoring a description or an answer) is a method of the family, so scoring needs nothing but an
-instance and a text.
+A family is one subclass of `Puzzle`. Instances are plain frozen data; everything that is done with one
+(drawing it, describing it, scoring a description or an answer) is a method of the family, so scoring needs
+nothing but an instance and a text. docs/puzzles.md shows a complete small family.
 """
 
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -19,10 +19,11 @@ from percasym.puzzles.styles import parse_style
 from percasym.seeding import digest, stream
 
 Split = Literal["test", "validation", "train_sft", "train_rl", "pretrain"]
-SPLITS: tuple[Split, ...] = ("test", "validation", "train_sft", "train_rl", "pretrain")
-ATTEMPTS = 2000  # a split holds a fifth of all instances: 0.8 ** 2000 is no accident, but a family of too few
+SPLITS: tuple[Split, ...] = get_args(Split)
+ATTEMPTS = 1000  # a split holds a fifth of all instances, so only a family of a handful ever runs out of them
+PLAIN_REASONING = "the picture shows all that is needed so the answer follows"
 
-I = TypeVar("I")  # noqa: E741 - an instance
+InstanceT = TypeVar("InstanceT")
 
 
 class Credit(NamedTuple):
@@ -32,20 +33,28 @@ class Credit(NamedTuple):
     partial: float
 
 
+class Thought(NamedTuple):
+    """A chain of thought, and the answer that it arrives at, as `Puzzle.answer` writes one."""
+
+    text: str
+    answer: str
+
+
 class PuzzleConfig(BaseModel):
     """What every family can be asked for; a family adds its own knobs of size and difficulty.
 
-    `text`, `style` and `side` say how an instance is written and drawn. All other fields say which instances are
-    generated: only these name the random stream of an item, so one instance can be drawn in several styles.
+    `text`, `style` and `side` say how an instance is written and drawn; all other fields say which instances
+    there are. Only the latter name the random stream of an item, so the same instances can be had in several
+    styles.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: Literal["json", "cells"] = Field(
-        "json", description="How p*, query and answer are written; scoring reads both."
+        "json", description="How p*, query and answer are written: as in the paper, or word by word."
     )
-    style: str = Field("clean", description="clean, paper, varied or hard; NAME:STRENGTH, e.g. hard:0.5.")
-    side: int = Field(64, ge=16, le=2048, description="Width and height of the image in pixels.")
+    style: str = Field("clean", description="clean, paper, varied or hard; NAME:STRENGTH as in hard:0.5.")
+    side: int = Field(64, ge=32, le=2048, description="Width and height of the image in pixels.")
 
     @field_validator("style")
     @classmethod
@@ -58,37 +67,41 @@ class PuzzleConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class Item(Generic[I]):
+class Item(Generic[InstanceT]):
     """One numbered instance of a split."""
 
     id: str
     split: Split
     seed: int
     index: int
-    instance: I
+    instance: InstanceT
 
 
-class Puzzle(ABC, Generic[I]):
-    """A puzzle family with its config. See docs/puzzles.md for a complete small one."""
+class Puzzle(ABC, Generic[InstanceT]):
+    """A puzzle family, set up by its config.
+
+    Attributes:
+        name: of the family; the first word of its items' ids.
+        Config: the class of its config.
+        address: the name by which `load_puzzle` finds the family again.
+    """
 
     name: ClassVar[str]
     Config: ClassVar[type[PuzzleConfig]] = PuzzleConfig
 
     def __init__(self, config: PuzzleConfig) -> None:
         self.config: Any = config
-        self.address = self.name  # what load_puzzle was given; a puzzle from a file is found again by it
-
-    # -- instances -----------------------------------------------------------------------------------------------
+        self.address = self.name
 
     @abstractmethod
-    def generate(self, rng: random.Random) -> I:
-        """A random instance: a function of the config and the state of `rng`, nothing else."""
+    def generate(self, rng: random.Random) -> InstanceT:
+        """A random instance: a function of the config and the state of `rng`, and of nothing else."""
 
-    def item(self, split: Split, seed: int, index: int) -> Item[I]:
+    def item(self, split: Split, seed: int, index: int) -> Item[InstanceT]:
         """Item `index` of `split`, made alone and the same in every process.
 
-        Instances are drawn until one lies in the split. Its stream is named by the family, the generation knobs,
-        split, seed, index and the number of the attempt, so neighbouring seeds and indices share nothing.
+        Instances are drawn until one lies in the split. The stream of a draw is named by family, generation
+        knobs, split, seed, index and attempt, so that neighbouring seeds and indices share nothing.
 
         Raises:
             PercasymError: an unknown split, or a config with so few instances that none lies in the split.
@@ -100,41 +113,37 @@ class Puzzle(ABC, Generic[I]):
             instance = self.generate(stream("item", self.name, knobs, split, seed, index, attempt))
             if self.split_of(instance) == split:
                 return Item(f"{self.name}-{split}-{seed}-{index}", split, seed, index, instance)
-        raise PercasymError(f"{self.name} with {knobs} has too few instances for a split {split!r}: ask for larger ones")
+        raise PercasymError(f"{self.name} has too few instances for a split {split!r}: make them larger")
 
-    def split_of(self, instance: I) -> Split:
-        """The one split in which `instance` may occur, whatever the seed, the index and the size of a data set.
+    def split_of(self, instance: InstanceT) -> Split:
+        """The one split where `instance` can occur, whatever the config, the seed and the size of a data set.
 
-        It is a slice of the hash of the instance itself; the five slices are equal.
+        It is a slice of the hash of the instance's ground truth; the five slices are equal.
         """
         return SPLITS[int(digest(self.name, self.ground_truth(instance)), 16) % len(SPLITS)]
 
-    # -- what the model sees -------------------------------------------------------------------------------------
+    @abstractmethod
+    def render(self, instance: InstanceT, rng: random.Random, style: str | None = None) -> Image.Image:
+        """`instance` as an RGB image of `config.side` pixels a side, in `style` or else in `config.style`."""
 
     @abstractmethod
-    def render(self, instance: I, rng: random.Random, style: str | None = None) -> Image.Image:
-        """An RGB image of `instance`, `config.side` pixels wide and high, in `style` or else in `config.style`."""
-
-    @abstractmethod
-    def query(self, instance: I) -> str:
+    def query(self, instance: InstanceT) -> str:
         """The request that goes with the image."""
 
-    # -- what is right -------------------------------------------------------------------------------------------
-
     @abstractmethod
-    def perception(self, instance: I) -> str:
+    def perception(self, instance: InstanceT) -> str:
         """p*: the canonical description of what the image shows."""
 
     @abstractmethod
-    def answer(self, instance: I) -> str:
-        """A right answer, the solver's own."""
+    def answer(self, instance: InstanceT) -> str:
+        """A right answer: the solver's own, always the same."""
 
     @abstractmethod
-    def ground_truth(self, instance: I) -> str:
+    def ground_truth(self, instance: InstanceT) -> str:
         """The instance as one line of JSON, as a data set stores it."""
 
     @abstractmethod
-    def read_ground_truth(self, text: str) -> I:
+    def read_ground_truth(self, text: str) -> InstanceT:
         """The instance that `ground_truth` wrote.
 
         Raises:
@@ -142,39 +151,36 @@ class Puzzle(ABC, Generic[I]):
         """
 
     @abstractmethod
-    def solve(self, instance: I) -> Any | None:
-        """A solution of `instance`, which may be a described one; None where there is none."""
-
-    # -- scoring: these never raise, whatever the text ------------------------------------------------------------
+    def solve(self, instance: InstanceT) -> Any | None:
+        """A solution of `instance`, which may be one that a caption describes; None where there is none."""
 
     @abstractmethod
-    def read_perception(self, text: str, instance: I) -> I | None:
+    def read_perception(self, text: str, instance: InstanceT) -> InstanceT | None:
         """The puzzle that a caption describes, in either format; None for a text that describes none.
 
-        What the query states (the number of vertices, the size of the grid) comes from `instance`.
+        What the query already says (the number of vertices, the size of the grid) is that of `instance`.
+        Never raises, whatever the text, and takes time linear in it; so do the two methods that score.
         """
 
     @abstractmethod
-    def score_perception(self, instance: I, text: str) -> Credit:
-        """How right `text` describes `instance`; exact where it describes the same puzzle."""
+    def score_perception(self, instance: InstanceT, text: str) -> Credit:
+        """How well `text` describes `instance`; exact where `read_perception` reads the same puzzle."""
 
     @abstractmethod
-    def score_answer(self, instance: I, text: str) -> Credit:
-        """How right `text` answers `instance`, by verification: every right answer counts, not only `answer`."""
+    def score_answer(self, instance: InstanceT, text: str) -> Credit:
+        """How well `text` answers `instance`, by verification: any right answer is as good as `answer`."""
 
-    # -- for a teacher and a tokenizer ----------------------------------------------------------------------------
+    def reasoning(self, instance: InstanceT, rng: random.Random, words: int, detours: float) -> Thought:
+        """A chain of thought of about `words` words, and its answer.
 
-    def reasoning(self, instance: I, rng: random.Random, words: int, detours: float) -> str:
-        """A chain of thought of about `words` whitespace words, with wrong turns at a rate of `detours` in [0, 1].
-
-        A family that has none of its own says one plain sentence.
+        `detours` is the probability of a wrong turn before each step. A family without a written-out search says
+        one plain sentence.
         """
-        return "the picture shows all that is needed so the answer follows"
+        return Thought(PLAIN_REASONING, self.answer(instance))
 
     def vocabulary(self) -> Iterable[str]:
-        """Every whitespace word of `perception`, `query`, `answer` and `reasoning` in the cells format."""
-        return self.reasoning_words()
+        """Every whitespace word of `query`, `perception`, `reasoning` and `answer` in the cells format.
 
-    @staticmethod
-    def reasoning_words() -> Iterable[str]:
-        return "the picture shows all that is needed so the answer follows".split()
+        The miniature's tokenizer makes each of them one token, and spells any other word out.
+        """
+        return PLAIN_REASONING.split()

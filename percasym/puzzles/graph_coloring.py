@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from percasym.errors import PercasymError
-from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig
+from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
 from percasym.puzzles.chromatic import MOST_VERTICES, colouring
 from percasym.puzzles.graph_image import draw_graph
 from percasym.puzzles.reading import is_json, read_json, read_words
@@ -157,10 +157,11 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         share *= min(1.0, instance.c / max(1, len(set(colours.values()))))
         return Credit(complete and share == 1.0, share)
 
-    def reasoning(self, instance: Graph, rng: random.Random, words: int, detours: float) -> str:
+    def reasoning(self, instance: Graph, rng: random.Random, words: int, detours: float) -> Thought:
         from percasym.puzzles import graph_reasoning
 
-        return graph_reasoning.think(instance, rng, words, detours)[0]
+        text, colours = graph_reasoning.think(instance, rng, words, detours)
+        return Thought(text, self.write_answer(colours))
 
     def vocabulary(self) -> Iterable[str]:
         from percasym.puzzles import graph_reasoning

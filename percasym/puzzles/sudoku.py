@@ -11,29 +11,31 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Self
 
 from PIL import Image
 from pydantic import Field, model_validator
 
 from percasym.errors import PercasymError
-from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig
+from percasym.puzzles import sudoku_reasoning
+from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
 from percasym.puzzles.reading import is_json, read_json, read_words
 from percasym.puzzles.styles import parse_style
 from percasym.puzzles.sudoku_image import draw_sudoku
-from percasym.puzzles.sudoku_solver import carve, geometry, random_grid, solve
+from percasym.puzzles.sudoku_solver import Geometry, carve, geometry, random_grid, solve
 
 BLANK = "-"
-BLANKS = {4: (7, 9), 6: (14, 18), 8: (20, 30), 9: (30, 45)}  # by size, where the config does not say
-MOST_BLANKS = {4: 12, 6: 26, 8: 42, 9: 56}  # random carving finds more only by luck
+USUAL_BLANKS = {4: (7, 9), 6: (14, 18), 8: (24, 32), 9: (30, 45)}  # by size
+MOST_BLANKS = {4: 12, 6: 26, 8: 42, 9: 56}  # random carving rarely finds more
 TRIES = 1000
 CELLS_QUERY = "describe the grid then solve the sudoku of {rows} x {cols} boxes"
 JSON_QUERY = """\
 The image shows a Sudoku of {size}x{size} cells. Every row, every column and every box of {rows} rows and {cols} \
 columns must hold each of the integers 1 to {size} once.
-First describe the grid: write what the image shows between <caption> and </caption> as a {size}x{size} JSON list of \
-rows with integers, and "-" for a blank cell. Then think step by step and solve it. At last write the solved grid \
-between <answer> and </answer> as a {size}x{size} JSON list of rows with integers only."""
+First describe the grid: write what the image shows between <caption> and </caption> as a {size}x{size} JSON \
+list with integers, and "-" for a blank. Then think step by step. At last write the solved grid between <answer> \
+and </answer> as a {size}x{size} JSON list with integers."""
 
 Grid = tuple[tuple[int, ...], ...]
 
@@ -43,26 +45,35 @@ class SudokuConfig(PuzzleConfig):
 
     rows: int = Field(3, ge=2, le=4, description="Rows of a box; a 9x9 Sudoku has 3.")
     cols: int = Field(3, ge=2, le=4, description="Columns of a box; a 9x9 Sudoku has 3.")
-    blanks_low: int = Field(0, ge=0, description="Fewest blank cells; 0: as befits the size.")
-    blanks_high: int = Field(0, ge=0, description="Most blank cells; 0: as befits the size.")
+    blanks_low: int = Field(0, ge=0, description="Fewest blank cells; 0: what is usual for the size.")
+    blanks_high: int = Field(0, ge=0, description="Most blank cells; 0: what is usual for the size.")
     side: int = Field(369, ge=32, le=2048, description="Width and height of the image in pixels.")
+
+    @property
+    def size(self) -> int:
+        """Cells in a row, and digits."""
+        return self.rows * self.cols
 
     @property
     def blanks(self) -> tuple[int, int]:
         """The fewest and the most blank cells."""
-        low, high = BLANKS[self.rows * self.cols]
-        return self.blanks_low or min(low, self.blanks_high or low), self.blanks_high or max(high, self.blanks_low)
+        low, high = USUAL_BLANKS[self.size]
+        low = self.blanks_low or min(low, self.blanks_high or low)
+        return low, self.blanks_high or max(high, low)
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        size = self.rows * self.cols
-        if size not in BLANKS:
+        if self.size not in USUAL_BLANKS:
             raise ValueError(f"boxes of {self.rows}x{self.cols} are too large: rows times cols is at most 9")
         low, high = self.blanks
-        if not low <= high <= MOST_BLANKS[size]:
+        if not low <= high <= MOST_BLANKS[self.size]:
             raise ValueError(
-                f"blanks_low {low} to blanks_high {high} is no range within 1 to {MOST_BLANKS[size]}, the most "
-                f"blanks for which {size}x{size} Sudokus with one solution are easily found"
+                f"blanks_low {low} and blanks_high {high} are no range within 1 to {MOST_BLANKS[self.size]}, the most "
+                f"blanks with which {self.size}x{self.size} Sudokus of one solution are easy to find"
+            )
+        if self.side < 10 * self.size:
+            raise ValueError(
+                f"side {self.side} is too small for {self.size}x{self.size} cells of 10 pixels or more"
             )
         return self
 
@@ -77,12 +88,18 @@ class Sudoku:
 
     @property
     def size(self) -> int:
+        """Cells in a row, and digits."""
         return self.rows * self.cols
 
     @property
     def cells(self) -> list[int]:
         """The digits of all cells, row by row."""
         return [digit for row in self.grid for digit in row]
+
+    @property
+    def geometry(self) -> Geometry:
+        """Cells and units of the grid."""
+        return geometry(self.rows, self.cols)
 
 
 class SudokuPuzzle(Puzzle[Sudoku]):
@@ -93,13 +110,15 @@ class SudokuPuzzle(Puzzle[Sudoku]):
     config: SudokuConfig
 
     def generate(self, rng: random.Random) -> Sudoku:
-        g = geometry(self.config.rows, self.config.cols)
         blanks = rng.randint(*self.config.blanks)
+        g = geometry(self.config.rows, self.config.cols)
         for _ in range(TRIES):
-            grid = carve(g, random_grid(g, rng), blanks, rng)
-            if grid is not None:
-                return Sudoku(g.rows, g.cols, _in_rows(grid, g.size))
-        raise PercasymError(f"no {g.size}x{g.size} Sudoku with {blanks} blanks was found: ask for fewer blanks")
+            cells = carve(g, random_grid(g, rng), blanks, rng)
+            if cells is not None:
+                return self._sudoku(cells)
+        raise PercasymError(
+            f"no {g.size}x{g.size} Sudoku with {blanks} blanks was found: ask for fewer blanks"
+        )
 
     def render(self, instance: Sudoku, rng: random.Random, style: str | None = None) -> Image.Image:
         look = parse_style(style or self.config.style)
@@ -113,36 +132,25 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         return self._write(instance.grid)
 
     def answer(self, instance: Sudoku) -> str:
-        """The solved grid.
-
-        Raises:
-            PercasymError: the Sudoku has no solution.
-        """
         solution = self.solve(instance)
         if solution is None:
-            raise PercasymError("this Sudoku has no solution: check the grid")
+            raise PercasymError(f"this Sudoku has no solution: {self.ground_truth(instance)}")
         return self._write(solution)
-
-    def _write(self, grid: Grid) -> str:
-        if self.config.text == "json":
-            return json.dumps([[digit or BLANK for digit in row] for row in grid])
-        cells = (digit for row in grid for digit in row)
-        names = cell_names(len(grid))
-        return " ".join(f"{name} {digit or BLANK}" for name, digit in zip(names, cells, strict=True))
 
     def ground_truth(self, instance: Sudoku) -> str:
         return json.dumps([list(row) for row in instance.grid])
 
     def read_ground_truth(self, text: str) -> Sudoku:
-        size = self.config.rows * self.config.cols
-        if is_json(text):
-            cells, complete = _read_rows(read_json(text), size)
-            if complete and solve(geometry(self.config.rows, self.config.cols), cells) is not None:
-                return Sudoku(self.config.rows, self.config.cols, _in_rows(cells, size))
-        raise PercasymError(f"this ground truth is no solvable {size}x{size} Sudoku as JSON rows: {text[:60]!r}")
+        cells, complete = _read_rows(read_json(text), self.config.size)
+        if complete:
+            sudoku = self._sudoku(cells)
+            if self.solve(sudoku) is not None:
+                return sudoku
+        size = self.config.size
+        raise PercasymError(f"no {size}x{size} JSON list of a Sudoku that can be solved: {text[:60]!r}")
 
     def solve(self, instance: Sudoku) -> Grid | None:
-        """The solved grid; None where there is none, or none that a bounded search could find."""
+        """The solved grid; None where there is none, or none that a bounded search finds."""
         return _solution(instance)
 
     def read_perception(self, text: str, instance: Sudoku) -> Sudoku | None:
@@ -150,44 +158,49 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         return Sudoku(instance.rows, instance.cols, _in_rows(cells, instance.size)) if complete else None
 
     def score_perception(self, instance: Sudoku, text: str) -> Credit:
-        """Exact: the same grid. Partial: the share of cells that were read right."""
+        """Exact: the same grid. Partial: the share of cells that are right."""
         cells, complete = _read(text, instance.size)
         truth = instance.cells
         right = sum(map(int.__eq__, cells, truth))
         return Credit(complete and right == len(truth), right / len(truth))
 
     def score_answer(self, instance: Sudoku, text: str) -> Credit:
-        """Exact: a full grid that keeps the given digits and all rules. Partial: the share of blanks that are right."""
+        """Exact: the grid, filled by the rules. Partial: the share of its blanks that are right."""
         cells, complete = _read(text, instance.size)
-        truth = instance.cells
-        if complete and all(a == b or not b for a, b in zip(cells, truth, strict=True)):
-            g = geometry(instance.rows, instance.cols)
-            if all(len({cells[i] for i in unit} - {0}) == g.size for unit in g.units):
-                return Credit(True, 1.0)
+        if complete and _solves(cells, instance):
+            return Credit(True, 1.0)
         solution = self.solve(instance)
-        blanks = [i for i, digit in enumerate(truth) if not digit]
+        blanks = instance.cells.count(0)
         if solution is None or not blanks:
             return Credit(False, 0.0)
-        solved = [digit for row in solution for digit in row]
-        return Credit(False, sum(cells[i] == solved[i] for i in blanks) / len(blanks))
+        solved = (digit for row in solution for digit in row)
+        right = sum(a == b and not c for a, b, c in zip(cells, solved, instance.cells, strict=True))
+        return Credit(False, right / blanks)
 
-    def reasoning(self, instance: Sudoku, rng: random.Random, words: int, detours: float) -> str:
-        from percasym.puzzles import sudoku_reasoning
-
-        return sudoku_reasoning.think(instance, rng, words, detours)[0]
+    def reasoning(self, instance: Sudoku, rng: random.Random, words: int, detours: float) -> Thought:
+        text, grid = sudoku_reasoning.think(instance, rng, words, detours)
+        return Thought(text, self._write(grid))
 
     def vocabulary(self) -> Iterable[str]:
-        from percasym.puzzles import sudoku_reasoning
-
-        size = self.config.rows * self.config.cols
-        digits = [str(digit) for digit in range(1, size + 1)]
+        query = CELLS_QUERY.format(rows=self.config.rows, cols=self.config.cols)
         return [
-            *cell_names(size),
-            *digits,
+            *cell_names(self.config.size),
+            *(str(digit) for digit in range(1, self.config.size + 1)),
             BLANK,
-            *CELLS_QUERY.format(rows=self.config.rows, cols=self.config.cols).split(),
+            *query.split(),
             *sudoku_reasoning.WORDS,
         ]
+
+    def _sudoku(self, cells: Sequence[int]) -> Sudoku:
+        return Sudoku(self.config.rows, self.config.cols, _in_rows(cells, self.config.size))
+
+    def _write(self, grid: Grid) -> str:
+        if self.config.text == "json":
+            return json.dumps([[digit or BLANK for digit in row] for row in grid])
+        digits = (digit for row in grid for digit in row)
+        return " ".join(
+            f"{cell} {digit or BLANK}" for cell, digit in zip(cell_names(len(grid)), digits, strict=True)
+        )
 
 
 @lru_cache
@@ -197,48 +210,55 @@ def cell_names(size: int) -> tuple[str, ...]:
 
 
 @lru_cache
-def _cell_numbers(size: int) -> dict[str, int]:
-    return {name: number for number, name in enumerate(cell_names(size))}
+def _reader(size: int) -> tuple[dict[str, int], dict[str, int]]:
+    """The number of every cell's name and the digit of every word that can follow it."""
+    numbers = {name: number for number, name in enumerate(cell_names(size))}
+    return numbers, {BLANK: 0, **{str(digit): digit for digit in range(size + 1)}}
+
+
+def _read(text: str, size: int) -> tuple[list[int], bool]:
+    """The digit of every cell that `text` gives, -1 for the others, and whether it gives the whole grid."""
+    if is_json(text):
+        return _read_rows(read_json(text), size)
+    words = read_words(text)
+    numbers, digits = _reader(size)
+    cells = [-1] * size**2
+    for name, digit in pairwise(words):
+        if name in numbers and cells[numbers[name]] < 0:
+            cells[numbers[name]] = digits.get(digit, -1)
+    return cells, len(words) == 2 * len(cells) and -1 not in cells
+
+
+def _read_rows(value: Any, size: int) -> tuple[list[int], bool]:
+    """As `_read`, of a JSON value."""
+    cells = [-1] * size**2
+    if not isinstance(value, list):
+        return cells, False
+    fits = len(value) == size
+    for row, digits in enumerate(value[:size]):
+        if not isinstance(digits, list):
+            continue
+        fits = fits and len(digits) == size
+        for column, digit in enumerate(digits[:size]):
+            if digit == BLANK:
+                cells[row * size + column] = 0
+            elif type(digit) is int and 0 <= digit <= size:
+                cells[row * size + column] = digit
+    return cells, fits and -1 not in cells
+
+
+def _solves(cells: Sequence[int], sudoku: Sudoku) -> bool:
+    """Whether the full grid `cells` keeps the digits of `sudoku` and has every digit once in every unit."""
+    if any(given and given != digit for given, digit in zip(sudoku.cells, cells, strict=True)) or 0 in cells:
+        return False
+    return all(len({cells[cell] for cell in unit}) == sudoku.size for unit in sudoku.geometry.units)
 
 
 @lru_cache(maxsize=4096)
 def _solution(sudoku: Sudoku) -> Grid | None:
-    solved = solve(geometry(sudoku.rows, sudoku.cols), sudoku.cells)
+    solved = solve(sudoku.geometry, sudoku.cells)
     return None if solved is None else _in_rows(solved, sudoku.size)
 
 
 def _in_rows(cells: Sequence[int], size: int) -> Grid:
     return tuple(tuple(cells[start : start + size]) for start in range(0, len(cells), size))
-
-
-def _read(text: str, size: int) -> tuple[list[int], bool]:
-    """The digits of all cells as far as `text` gives them, -1 where not, and whether it is a complete grid."""
-    if is_json(text):
-        return _read_rows(read_json(text), size)
-    words = read_words(text)
-    digits = {BLANK: 0, **{str(digit): digit for digit in range(size + 1)}}
-    numbers = _cell_numbers(size)
-    cells = [-1] * size**2
-    for name, digit in zip(words, words[1:], strict=False):
-        number = numbers.get(name)
-        if number is not None and cells[number] < 0:
-            cells[number] = digits.get(digit, -1)
-    return cells, len(words) == 2 * len(cells) and -1 not in cells
-
-
-def _read_rows(value: Any, size: int) -> tuple[list[int], bool]:
-    cells = [-1] * size**2
-    if not isinstance(value, list):
-        return cells, False
-    complete = len(value) == size
-    for row, digits in enumerate(value[:size]):
-        if not isinstance(digits, list):
-            complete = False
-            continue
-        complete = complete and len(digits) == size
-        for column, digit in enumerate(digits[:size]):
-            if digit == BLANK:
-                digit = 0
-            if type(digit) is int and 0 <= digit <= size:
-                cells[row * size + column] = digit
-    return cells, complete and -1 not in cells
