@@ -1,12 +1,17 @@
 """Vision-language models: loading any checkpoint, talking to it, and building miniatures of our own."""
 
+import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from huggingface_hub import snapshot_download
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from percasym.errors import PercasymError
+
+# All that a checkpoint consists of here: no pickled weights and no code are even downloaded.
+_FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
 
 
 class Loaded(NamedTuple):
@@ -29,49 +34,76 @@ def load(
         dtype: of the weights; "auto" is the one they were saved in.
 
     Raises:
-        PercasymError: there is no such checkpoint, it is damaged, it is of another kind, its weights are not
+        PercasymError: there is no such checkpoint, it is damaged or of another kind, its weights are not
             safetensors, or it needs code of its own.
     """
-    name = _resolve(checkpoint)
-    processor = load_processor(checkpoint)
+    folder = _folder(checkpoint)
+    processor = _processor(checkpoint, folder)
+    if not any(folder.glob("*.safetensors")):
+        raise PercasymError(
+            f"{checkpoint} holds no *.safetensors; pickled weights are not read, convert them"
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            name, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
     except Exception as error:
-        raise PercasymError(f"cannot load the model {name}: {_first_line(error)}") from error
+        raise _unusable(checkpoint, error) from error
+    # transformers only warns, and would go on with random weights.
+    if report["missing_keys"]:
+        raise PercasymError(
+            f"{checkpoint} is damaged: it lacks weights, such as {min(report['missing_keys'])}"
+        )
     return Loaded(model.to(device).eval(), processor)
 
 
 def load_processor(checkpoint: str | Path) -> ProcessorMixin:
-    """The processor alone, which takes no weights to load; raises as `load` does."""
-    name = _resolve(checkpoint)
+    """The processor of a checkpoint without its model; arguments and errors as for `load`."""
+    return _processor(checkpoint, _folder(checkpoint))
+
+
+def _processor(checkpoint: str | Path, folder: Path) -> ProcessorMixin:
     try:
-        processor = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
-        raise PercasymError(f"cannot load the processor of {name}: {_first_line(error)}") from error
-    # Where the files of a processor are missing, transformers falls back to a bare tokenizer.
+        raise _unusable(checkpoint, error) from error
+    # Where files are missing, transformers falls back to a bare tokenizer, or to one that knows no word.
     if not isinstance(processor, ProcessorMixin):
-        raise PercasymError(f"{name} has no image processor: it is not a vision-language checkpoint")
+        raise PercasymError(f"{checkpoint} has no image processor: it is not a vision-language checkpoint")
+    if not processor.tokenizer("1")["input_ids"]:
+        raise PercasymError(f"{checkpoint} has no tokenizer; copy the missing files into the checkpoint")
     if processor.chat_template is None:
-        raise PercasymError(f"{name} has no chat template: take the instruction-tuned checkpoint")
+        raise PercasymError(f"{checkpoint} has no chat template; take an instruction-tuned checkpoint")
     return processor
 
 
-def _resolve(checkpoint: str | Path) -> str:
-    """The name that transformers understands, after the mistakes that a look at the disk can tell."""
+def _folder(checkpoint: str | Path) -> Path:
+    """The folder of a checkpoint, downloaded if it is a Hub id and not yet in the cache."""
     path = Path(checkpoint).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise PercasymError(f"{checkpoint} is not a checkpoint: it has no config.json")
-        return str(path)
-    if path.is_file():
-        raise PercasymError(f"{checkpoint} is a file; a checkpoint is a folder")
-    if isinstance(checkpoint, Path) or len(path.parts) != 2 or str(checkpoint).startswith((".", "/", "~")):
-        raise PercasymError(f"there is no checkpoint at {checkpoint}; give a folder, or a Hub id like owner/name")
-    return checkpoint
+    if not path.exists() and re.fullmatch(r"\w[\w.-]*/[\w.-]+", str(checkpoint)):
+        try:
+            path = Path(snapshot_download(str(checkpoint), allow_patterns=_FILES))
+        except Exception as error:
+            reason = _first_line(error)
+            raise PercasymError(
+                f"{checkpoint} is no folder, and the Hub does not give it: {reason}"
+            ) from error
+    if not path.exists():
+        raise PercasymError(f"there is no checkpoint {checkpoint}; give a folder or a Hub id like owner/name")
+    if not (path / "config.json").is_file():
+        raise PercasymError(f"{checkpoint} is not a checkpoint: it has no config.json")
+    return path
+
+
+def _unusable(checkpoint: str | Path, error: Exception) -> PercasymError:
+    if "custom code" in str(error):
+        return PercasymError(
+            f"{checkpoint} needs code of its own, which is never run; take one that transformers knows"
+            " (often named ...-hf)"
+        )
+    return PercasymError(f"cannot load {checkpoint}: {_first_line(error)}")
 
 
 def _first_line(error: Exception) -> str:

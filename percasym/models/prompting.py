@@ -1,4 +1,4 @@
-"""From queries, images and texts to the tensors that a model takes: the same for training and for generation."""
+"""From queries, images and texts to what a model takes: the same for training and for generation."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -23,11 +23,11 @@ class Batch(NamedTuple):
     """What a model takes.
 
     Attributes:
-        inputs: keyword arguments of the model's `forward` and `generate`: `input_ids` and `attention_mask` of shape
-            (samples, length), what the architecture wants beside them, and the tensors of the images, those of all
-            samples one after the other.
-        starts: for each sample the column of its first assistant token. With padding on the right its assistant
-            tokens are the columns from there up to its own length; with padding on the left, all columns from there.
+        inputs: keyword arguments of the model's `forward` and `generate`: `input_ids` and `attention_mask` of
+            shape (samples, length), what the architecture wants beside them, and the tensors of the images,
+            those of all samples one after the other.
+        starts: for each sample the column of its first assistant token; the others follow, and with padding
+            on the left they end the row.
     """
 
     inputs: dict[str, torch.Tensor]

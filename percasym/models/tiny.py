@@ -1,7 +1,7 @@
 """Miniature vision-language models, built from nothing and saved as ordinary checkpoints.
 
-They have the architecture of Qwen3-VL or InternVL, small enough to be trained on a laptop, and a vocabulary of their
-own. Everything that takes a model takes one of these, or one from the Hub, and does not know which it got.
+They have the architecture of Qwen3-VL or InternVL, small enough to be trained on a laptop, and a vocabulary
+of their own. What takes a model takes one of these or one from the Hub, and does not know which it got.
 """
 
 import re
@@ -33,8 +33,8 @@ from percasym.seeding import numpy_stream, stream
 MERGE = 2  # both architectures turn 2x2 patches into one token of the text model
 LARGEST_SIDE = 512  # px; larger images are shrunk (Qwen3-VL) or tiled (InternVL)
 
-# Drawn puzzles are dark on nearly white. Centred on the background, an empty patch is close to zero and a stroke is
-# far from it; centred on grey, as usual for photographs, a model this small learns to read several times slower.
+# Drawn puzzles are dark on nearly white. Centred on the background, an empty patch is close to zero and a
+# stroke is far from it; centred on grey, as photographs are, a model this small hardly learns to read.
 PIXELS = {"image_mean": [0.95] * 3, "image_std": [0.25] * 3}
 
 VISION_TOKENS = {
@@ -80,9 +80,11 @@ class TinyConfig(BaseModel, frozen=True, extra="forbid"):
     vision_layers: int = Field(default=2, gt=0, description="Layers of the vision tower")
     vision_heads: int = Field(default=4, gt=0, description="Attention heads of the vision tower")
     vision_mlp_size: int = Field(default=128, gt=0, description="Inner width of the vision tower's MLP")
-    patch: int = Field(default=8, gt=0, description="Side of a patch in pixels; 2x2 patches are one image token")
-    side: int = Field(default=64, gt=0, le=LARGEST_SIDE, description="Side in pixels of the images it is made for")
-    max_positions: int = Field(default=4096, gt=0, description="Longest sequence in tokens, image tokens included")
+    patch: int = Field(default=8, gt=0, description="Side of a patch in px; 2x2 patches make one token")
+    side: int = Field(
+        default=64, gt=0, le=LARGEST_SIDE, description="Side in px of the images it is made for"
+    )
+    max_positions: int = Field(default=4096, gt=0, description="Longest sequence, image tokens included")
     seed: int = Field(default=0, description="Seed of the initial weights")
 
     @model_validator(mode="after")
@@ -101,8 +103,8 @@ class TinyConfig(BaseModel, frozen=True, extra="forbid"):
 def build_tiny(config: TinyConfig, words: Iterable[str], out: Path) -> Path:
     """Saves a freshly initialised miniature whose tokenizer knows `words`, and returns `out`.
 
-    The folder holds the model (safetensors, float32), its processor, tokenizer and chat template. The same config and
-    words give the same bytes of weights.
+    The folder holds the model (safetensors, float32), its processor, tokenizer and chat template. The same
+    config and words give the same bytes.
     """
     tokenizer = word_tokenizer(words, VISION_TOKENS[config.architecture])
     if config.architecture == "qwen3_vl":
@@ -120,20 +122,21 @@ def build_tiny(config: TinyConfig, words: Iterable[str], out: Path) -> Path:
 def initialise(model: PreTrainedModel, config: TinyConfig) -> None:
     """Draws every weight with a standard deviation of 1/sqrt(fan-in).
 
-    The 0.02 that transformers draws with suits widths of thousands: 128 wide, it makes the image features so faint
-    that captions are not learnt at all. Two exceptions: what is added to the residual stream is divided by
-    sqrt(2 * layers), so that the stream keeps its size whatever the depth (GPT-2, Radford et al. 2019, section 2.3);
-    position embeddings of patches get 0.5, half the size of a patch embedding, for where a stroke stands matters as
-    much as that it is there.
+    The 0.02 that transformers draws with suits widths of thousands: 128 wide, it makes the image features so
+    faint that captions are not learnt. Two exceptions: what is added to the residual stream is divided by
+    sqrt(2 * layers), so that the stream keeps its size whatever the depth (GPT-2, Radford et al. 2019,
+    section 2.3); position embeddings of patches get 0.5, as where a stroke stands matters as much as that
+    there is one.
 
-    Each tensor has a random stream of its own, named after it, so its values do not depend on the other tensors.
+    Each tensor has a random stream of its own, named after it, so its values depend on no other tensor.
     """
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() < 2:  # norms stay 1 and biases 0
                 continue
-            noise = numpy_stream(stream("tiny", config.seed, name)).standard_normal(tuple(parameter.shape), "float32")
-            parameter.copy_(torch.from_numpy(noise) * _deviation(name, parameter, config))
+            rng = numpy_stream(stream("tiny", config.seed, name))
+            noise = torch.from_numpy(rng.standard_normal(parameter.shape, dtype="float32"))
+            parameter.copy_(noise * _deviation(name, parameter, config))
 
 
 _POSITIONS = re.compile(r"\.pos_embed\.weight$|\.position_embeddings$|\.cls_token$")

@@ -18,7 +18,7 @@ TAGS = ("<caption>", "</caption>", "<answer>", "</answer>")
 # Words that the chat template writes.
 ROLES = ("system", "user", "assistant")
 
-# Marks a piece that goes on without a space. Not ASCII, so no ordinary text can be mistaken for it ("##" could).
+# Marks a piece that goes on without a space. Not ASCII, so that no ordinary text is mistaken for it.
 CONTINUED = "‿"
 
 LONGEST_WORD = 100
@@ -27,16 +27,16 @@ LONGEST_WORD = 100
 def word_tokenizer(words: Iterable[str], vision_tokens: Mapping[str, str]) -> PreTrainedTokenizerFast:
     """A fast tokenizer in which every one of `words` is a single token.
 
-    Text is split at white space (kept in the offsets, lost in decoding: words are joined by single spaces). The four
-    tags of a response are single tokens wherever they stand, also glued to a word. A word that is not known becomes
-    its longest known beginning followed by single characters, so any printable ASCII text of words up to 100
-    characters comes back unchanged when its tags stand between spaces. A word with other characters, or a longer one,
-    is the unknown token.
+    Text is split at white space, which decoding does not bring back: words are joined by single spaces. The
+    four tags of a response are single tokens wherever they stand, also glued to a word. A word that is not
+    known becomes its longest known beginning, then single characters. So any printable ASCII text of words
+    of up to 100 characters comes back unchanged, but for its white space. A longer word, or one with other
+    characters, becomes the unknown token.
 
     Args:
         words: in any order, repeated or not; token numbers depend only on the set of words.
-        vision_tokens: the special tokens of the architecture by the name under which its processor looks for them,
-            for example {"image_token": "<|image_pad|>"}.
+        vision_tokens: the special tokens of the architecture, by the name under which its processor looks for
+            them, for example {"image_token": "<|image_pad|>"}.
 
     Raises:
         ValueError: a word that holds white space, or nothing.

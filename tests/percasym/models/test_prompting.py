@@ -11,7 +11,7 @@ from percasym.models import Loaded, load
 from percasym.models.prompting import Sample, assistant_text, encode, prompt_text
 from percasym.models.tiny import TinyConfig, build_tiny
 
-WORDS = "a1 a2 b1 b2 1 2 3 4 - solve so then".split()
+WORDS = ["a1", "a2", "b1", "b2", "1", "2", "3", "4", "-", "solve", "so", "then"]
 
 
 @pytest.fixture(scope="module", params=["qwen3_vl", "internvl"])
@@ -26,7 +26,12 @@ def picture(seed: int, side: int = 64) -> Image.Image:
 
 
 def samples(tiny: Loaded) -> list[Sample]:
-    texts = ["<caption> a1 3 </caption>", "", "<caption> a1 3 a2 - </caption> so <answer> 4 </answer>", "so then"]
+    texts = [
+        "<caption> a1 3 </caption>",
+        "",
+        "<caption> a1 3 a2 - </caption> so <answer> 4 </answer>",
+        "so then",
+    ]
     images = [picture(0), None, picture(1), None]
     queries = ["solve", "solve a1", "solve a1 a2 then", "solve"]
     ids = [assistant_text(tiny.processor, text).ids for text in texts]
@@ -80,7 +85,12 @@ def test_starts_point_at_the_first_assistant_token(tiny: Loaded, padding: str) -
 
 
 def test_the_prompt_is_what_the_processor_makes_of_the_chat(tiny: Loaded) -> None:
-    messages = [{"role": "user", "content": [{"type": "image", "image": picture(0)}, {"type": "text", "text": "solve"}]}]
+    messages = [
+        {
+            "role": "user",
+            "content": [{"type": "image", "image": picture(0)}, {"type": "text", "text": "solve"}],
+        }
+    ]
     expected = tiny.processor.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
@@ -91,7 +101,10 @@ def test_the_prompt_is_what_the_processor_makes_of_the_chat(tiny: Loaded) -> Non
 
 
 def test_a_prompt_without_image_has_no_placeholder(tiny: Loaded) -> None:
-    assert prompt_text(tiny.processor, "solve", False) == "<|im_start|>user\nsolve<|im_end|>\n<|im_start|>assistant\n"
+    assert (
+        prompt_text(tiny.processor, "solve", False)
+        == "<|im_start|>user\nsolve<|im_end|>\n<|im_start|>assistant\n"
+    )
     assert len(prompt_text(tiny.processor, "solve", True)) > len(prompt_text(tiny.processor, "solve", False))
 
 
@@ -106,7 +119,9 @@ def test_generation_of_a_mixed_batch_equals_each_sample_alone(tiny: Loaded) -> N
     for sample, together in zip(chosen, generate(chosen), strict=True):
         (alone,) = generate([sample])
         without_padding = together[: together.index(end) + 1] if end in together else together
-        assert [token for token in without_padding if token != pad] == [token for token in alone if token != pad]
+        assert [token for token in without_padding if token != pad] == [
+            token for token in alone if token != pad
+        ]
 
 
 def test_larger_images_are_taken_too(tiny: Loaded) -> None:
