@@ -1,0 +1,120 @@
+"""From the rows of a data set to the micro-batches of a step.
+
+Which rows a step takes depends on the seed and the step's number alone, so a resumed run needs no state of
+the data.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import ProcessorMixin
+
+from percasym.errors import PercasymError
+from percasym.models.prompting import Sample, assistant_text, encode
+from percasym.response import perception_mask
+from percasym.seeding import numpy_stream, stream
+from percasym.sft.losses import MicroBatch
+
+ANSWERED = "</answer>"
+"""A response with this end ends the turn, so the end-of-turn token is trained; others stop in mid-turn."""
+
+
+class EncodedTurn(NamedTuple):
+    """The assistant's turn of one row as tokens: a prefix that is given and a response that is trained."""
+
+    ids: NDArray[np.int32]
+    given: int
+    """Tokens of the prefix."""
+    perception: NDArray[np.bool_]
+    """Which tokens are trained as perception; after the prefix every other one is trained as reasoning."""
+
+
+def encode_turn(processor: ProcessorMixin, prefix: str, response: str) -> EncodedTurn:
+    """Tokenises prefix and response apart, as in generation, where the prefix is all there is at first."""
+    given = assistant_text(processor, prefix).ids
+    trained = assistant_text(processor, response)
+    offsets = [(start + len(prefix), end + len(prefix)) for start, end in trained.offsets]
+    perception = [False] * len(given) + perception_mask(prefix + response, offsets)
+    ids = given + trained.ids
+    if response.rstrip().endswith(ANSWERED):
+        ids = [*ids, processor.tokenizer.eos_token_id]
+        perception = [*perception, False]
+    return EncodedTurn(np.array(ids, np.int32), len(given), np.array(perception, np.bool_))
+
+
+class TrainingRows:
+    """The rows of a split in the order of training, each encoded when it is first needed."""
+
+    def __init__(self, rows: Dataset, processor: ProcessorMixin, seed: int) -> None:
+        """Args:
+            rows: with the columns query, image (or None), prefix and response.
+
+        Raises:
+            PercasymError: there are no rows, or one has no response.
+        """
+        self.rows = rows
+        self.processor = processor
+        self.seed = seed
+        self.has_captions = False
+        self._turns: dict[int, EncodedTurn] = {}
+        sizes = []
+        for row in rows.select_columns(["id", "prefix", "response"]):
+            if not row["response"]:
+                raise PercasymError(
+                    f"row {row['id']} has no response to learn from: distil the data set first"
+                )
+            self.has_captions = self.has_captions or "</caption>" in row["response"]
+            sizes.append(len(row["prefix"]) + len(row["response"]))
+        if not sizes:
+            raise PercasymError("the data set has no rows to train on")
+        self._sizes = np.array(sizes)
+
+    def batch(
+        self, step: int, batch_size: int, micro_batch_size: int, rank: int, world: int
+    ) -> list[MicroBatch]:
+        """This rank's part of the global batch of a step, rows of similar length together to save padding."""
+        chosen = rows_of_step(len(self.rows), self.seed, step, batch_size)
+        chosen = chosen[np.argsort(self._sizes[chosen], kind="stable")]
+        mine = chosen[rank::world]
+        return [
+            self._micro_batch(mine[i : i + micro_batch_size]) for i in range(0, len(mine), micro_batch_size)
+        ]
+
+    def _micro_batch(self, numbers: NDArray[np.int64]) -> MicroBatch:
+        rows = [self.rows[int(number)] for number in numbers]
+        turns = [self._turn(int(number), row) for number, row in zip(numbers, rows, strict=True)]
+        samples = [
+            Sample(row["query"], row["image"], turn.ids.tolist())
+            for row, turn in zip(rows, turns, strict=True)
+        ]
+        batch = encode(self.processor, samples, padding="right")
+        perception = torch.zeros_like(batch.inputs["input_ids"], dtype=torch.bool)
+        reasoning = torch.zeros_like(perception)
+        for row, (turn, start) in enumerate(zip(turns, batch.starts, strict=True)):
+            first, end = start + turn.given, start + len(turn.ids)
+            perception[row, start:end] = torch.from_numpy(turn.perception)
+            reasoning[row, first:end] = ~perception[row, first:end]
+        return MicroBatch(batch.inputs, perception, reasoning)
+
+    def _turn(self, number: int, row: dict[str, Any]) -> EncodedTurn:
+        if number not in self._turns:
+            self._turns[number] = encode_turn(self.processor, row["prefix"], row["response"])
+        return self._turns[number]
+
+
+def rows_of_step(rows: int, seed: int, step: int, batch_size: int) -> NDArray[np.int64]:
+    """The row numbers of one global batch: the next `batch_size` of an endless series of shuffled epochs."""
+    first = step * batch_size
+    return np.fromiter(_series(rows, seed, first), np.int64, batch_size)
+
+
+def _series(rows: int, seed: int, first: int) -> Iterator[int]:
+    epoch, place = divmod(first, rows)
+    while True:
+        order = numpy_stream(stream("order of rows", seed, epoch)).permutation(rows)
+        yield from order[place:].tolist()
+        epoch, place = epoch + 1, 0
