@@ -1,7 +1,7 @@
 """The chain of thought of a solver at a graph colouring; search_in_words.py shows what it reads like.
 
-It opens with the number of colours, `colors 3 : 0 1 5 ;`, and where there are as many vertices that are all joined to
-each other it names them: that is why fewer will not do. The rest shows that as many are enough.
+It opens with the number of colours, `colors 3 : 0 1 5 ;`, and where there are as many vertices that are all
+joined to each other it names them: that is why fewer will not do. The rest shows that as many are enough.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ WORDS: tuple[str, ...] = (*search_in_words.WORDS, COLORS, EDGE)  # every word bu
 def think(graph: Graph, rng: random.Random, words: int, detours: float) -> tuple[str, tuple[int, ...]]:
     """A chain of thought of about `words` words, and the colouring it arrives at: 0 to c - 1 for each vertex.
 
-    Every look lists all neighbours of a vertex. `detours` is the probability of a wrong turn before each step, and of
-    trying the colours in another order than a, b, c, ...
+    Every look lists all neighbours of a vertex. `detours` is the probability of a wrong turn before each
+    step, and of trying the colours in another order than a, b, c, ...
 
     Raises:
         PercasymError: the graph has no colouring with c colours.

@@ -1,20 +1,21 @@
 """A solver that writes its search down: the chain of thought of the embedded teacher.
 
-Sudoku and graph colouring are one problem: give every place a value that none of its neighbours has. The solver takes
-a place, looks its neighbours up, and concludes:
+Sudoku and graph colouring are one problem: give every place a value that none of its neighbours has. The
+solver takes a place, looks its neighbours up, and concludes:
 
-    now b2 : a2 3 b1 - a1 1 d2 4 b3 - c2 - b4 - so b2 2 ;     one value is left
-    next c1 : ... suppose c1 3 ;                             several are left, and no place has fewer
-    then d4 : ... none ; back c2 - c1 - ;                    a contradiction: everything since the supposition goes
-    now a3 : ... later ;                                     a wrong turn: not decided yet
-    now b2 try 4 : d2 4 no ;                                 a wrong turn: a neighbour has that value
-    check 2 b2 2 : c2 - a2 3 ... ok ; check 1 row a1 1 a2 3 a3 2 a4 4 ok ;     looking back, two to go
+    now b2 : a2 3 b1 - a1 1 d2 4 b3 - c2 - b4 - so b2 2 ;   one value is left
+    next c1 : ... suppose c1 3 ;                            several are left, and no place has fewer
+    then d4 : ... none ; back c2 - c1 - ;                   a contradiction: what was supposed goes
+    now a3 : ... later ;                                    a wrong turn: not decided yet
+    now b2 try 4 : d2 4 no ;                                a wrong turn: a neighbour has that value
+    check 2 b2 2 : c2 - a2 3 ... ok ;                       looking back, two checks to go
+    check 1 row a1 1 a2 3 a3 2 a4 4 ok ;
 
-Two rules make the text learnable by a very small model, and checkable word by word. A place directly followed by a
-value (or by `-` for none) always says what that place holds from now on, so the last mention is the truth. And what
-is drawn at random never decides by itself when to stop: every run of checks says how many are still to come, so that
-greedy decoding ends. Order, wording, checks and wrong turns are drawn at random, as a real teacher's are, so that the
-loss on the reasoning does not fall to nothing.
+Two rules make the text learnable by a very small model, and checkable word by word. A place directly
+followed by a value (or by `-` for none) always says what that place holds from now on, so the last mention
+is the truth. And what is drawn at random never decides by itself when to stop: every run of checks says how
+many are still to come, so that greedy decoding ends. Order, wording, checks and wrong turns are drawn at
+random, as a real teacher's are, so that the loss on the reasoning does not fall to nothing.
 """
 
 import random
@@ -52,7 +53,7 @@ class Problem:
         values: the name of every value.
         given: the value of every place at the start, 0 for none.
         neighbours: for every place the places that must differ from it.
-        groups: (word, places): what can be checked at a glance once it is full, such as ("row", (0, 1, 2, 3)).
+        groups: (word, places): what can be checked at a glance once full, such as ("row", (0, 1, 2, 3)).
         list_blanks: whether looking up lists also the neighbours without a value.
         ordered: whether a supposition starts from the first value left rather than from any.
     """
@@ -78,9 +79,9 @@ def think(
 ) -> tuple[str, tuple[int, ...]]:
     """Solve `problem` in about `words` words; returns the text and the value of every place.
 
-    The text starts with `opening`. `detours` is the probability of a wrong turn before each step. Checks are added
-    until the text is as long as asked for, at most `MOST_CHECKS` after each step; a search that needs more words than
-    that stands as it is.
+    The text starts with `opening`. `detours` is the probability of a wrong turn before each step. Checks are
+    added until the text is as long as asked for, at most `MOST_CHECKS` after each step; a search that needs
+    more words than that stands as it is.
 
     Raises:
         PercasymError: the problem has no solution.
@@ -99,7 +100,8 @@ def think(
 
 
 class _Search:
-    """Depth-first search that fills forced places first and writes down every look, conclusion and way back."""
+    """Depth-first search that fills forced places first and writes down every look, conclusion and way
+    back."""
 
     def __init__(self, problem: Problem, rng: random.Random, detours: float) -> None:
         self.problem, self.rng, self.detours = problem, rng, detours
@@ -195,11 +197,11 @@ def _facts(problem: Problem, state: Sequence[int], places: Sequence[int]) -> Ite
 def _checks(problem: Problem, rng: random.Random, steps: list[Step], room: int) -> list[list[list[str]]]:
     """For every step the checks that follow it, about `room` words together."""
     runs: list[list[list[str]]] = [[] for _ in steps]
-    open_runs = list(range(len(steps)))
+    open_runs = [index for index, step in enumerate(steps) if any(step.state)]
     while open_runs:
         index = rng.choice(open_runs)
         check = _check(problem, steps[index].state, rng)
-        if not check or room < (len(check) + 2) / 2:
+        if room < (len(check) + 2) / 2:
             break
         runs[index].append(check)
         room -= len(check) + 2
@@ -216,8 +218,6 @@ def _check(problem: Problem, state: Sequence[int], rng: random.Random) -> list[s
         rng.shuffle(places)
         return [word, *_facts(problem, state, places), rng.choice(OK), ";"]
     filled = [p for p, value in enumerate(state) if value]
-    if not filled:
-        return []
     place = rng.choice(filled)
     text = [*_facts(problem, state, [place]), ":", *_neighbours(problem, state, rng, place)]
     return [*text, rng.choice(OK), ";"]

@@ -21,8 +21,8 @@ def think(
 ) -> tuple[str, tuple[tuple[int, ...], ...]]:
     """A chain of thought of about `words` words, and the solved grid it arrives at.
 
-    Cells are named by row letter and column number. Up to 4x4 every look lists all of a cell's peers, on larger grids
-    those that are filled. `detours` is the probability of a wrong turn before each step.
+    Cells are named by row letter and column number. Up to 4x4 every look lists all of a cell's peers, on
+    larger grids those that are filled. `detours` is the probability of a wrong turn before each step.
 
     Raises:
         PercasymError: the Sudoku has no solution.

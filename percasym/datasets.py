@@ -1,0 +1,310 @@
+"""Data sets: folders of parquet shards with a card, which `datasets.load_dataset(FOLDER)` reads as they are.
+
+    FOLDER/README.md                            the card; its YAML header names the files of each split
+    FOLDER/data/test-00000-of-00002.parquet     the shards of a split, complete or not there
+    FOLDER/data/test-00001-of-00002.parquet
+
+A row is a dict of the columns below. It is written once: rows stream into shards aside, and only whole
+splits are moved to their place. The same rows give the same bytes, hence the same digest.
+"""
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import datasets
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from percasym.dataset_card import write_card
+from percasym.errors import PercasymError
+from percasym.puzzles import Puzzle, spec
+from percasym.puzzles.base import Split
+from percasym.seeding import digest, stream
+
+Row: TypeAlias = dict[str, Any]
+
+FEATURES = datasets.Features({
+    "id": datasets.Value("string"),
+    "query": datasets.Value("string"),
+    "image": datasets.Image(),
+    "ground_truth": datasets.Value("string"),
+    "perception": datasets.Value("string"),
+    "puzzle": datasets.Value("string"),
+    "prefix": datasets.Value("string"),
+    "response": datasets.Value("string"),
+})  # fmt: skip
+GROUP_ROWS = 512
+GROUP_BYTES = 32 << 20
+SHARD_BYTES = 256 << 20
+MAX_PIXELS = 25_000_000
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+def generate_rows(
+    puzzle: Puzzle[Any], split: Split, seed: int, n: int, style: str | None = None
+) -> Iterator[Row]:
+    """The first `n` rows of `split`, without responses; images are drawn in `style` or else the puzzle's own.
+
+    How row i is drawn depends on the puzzle with its config, the style and the row's id alone.
+    """
+    text = spec(puzzle)
+    for index in range(n):
+        item = puzzle.item(split, seed, index)
+        image = puzzle.render(item.instance, stream("render", text, style, item.id), style)
+        yield {
+            "id": item.id,
+            "query": puzzle.query(item.instance),
+            "image": encode_image(image),
+            "ground_truth": puzzle.ground_truth(item.instance),
+            "perception": puzzle.perception(item.instance),
+            "puzzle": text,
+            "prefix": "",
+            "response": "",
+        }
+
+
+def write_dataset(folder: str | Path, splits: Mapping[str, Iterable[Row]]) -> None:
+    """Write `splits` into `folder`, beside the splits that it has, and bring its card up to date.
+
+    In a row `image` is an encoded image (bytes) or None. Memory is bounded: rows are written as they come. A
+    failure leaves what was there as it was. A split that is there already must have the same rows.
+
+    Raises:
+        PercasymError: a full disk or a folder that cannot be written; a split that is there with other rows,
+            or has no rows.
+    """
+    folder = Path(folder)
+    aside = folder / f".writing-{os.getpid()}"
+    try:
+        _remove_leftovers(folder)
+        aside.mkdir(parents=True)
+        for split, rows in splits.items():
+            _write_shards(aside, split, rows)
+        _check_same(folder, aside, splits)
+        (folder / "data").mkdir(exist_ok=True)
+        for split in splits:
+            for stale in (folder / "data").glob(f"{split}-?????-of-?????.parquet"):
+                stale.unlink()
+            for shard in sorted(aside.glob(f"{split}-?????-of-?????.parquet")):
+                shard.replace(folder / "data" / shard.name)
+        write_card(folder, {split: _shards(folder, split) for split in split_names(folder)})
+    except (OSError, pa.ArrowException) as error:
+        raise PercasymError(f"cannot write the data set {folder}: {_reason(error)}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def split_names(folder: str | Path) -> list[str]:
+    """The names of the complete splits in `folder`, sorted."""
+    found = {_shard_name(path) for path in (Path(folder) / "data").glob("*.parquet")}
+    names = sorted({shard[0] for shard in found if shard})
+    return [name for name in names if _shards(Path(folder), name)]
+
+
+def read_split(folder: str | Path, split: str, columns: Sequence[str] | None = None) -> datasets.Dataset:
+    """A split in memory, all of it or some `columns`; a row's `image` is an RGB image or None, decoded on
+    access.
+
+    Raises:
+        PercasymError: no data set, no such split, a missing column, or a corrupt shard; on access, a bad
+            image.
+    """
+    names = list(columns or FEATURES)
+    tables = []
+    for path in _existing_shards(Path(folder), split):
+        with _open_shard(path) as file:
+            tables.append(file.read(columns=names).select(names))
+    features = datasets.Features({name: FEATURES[name] for name in names})
+    if "image" in features:
+        features["image"] = datasets.Image(decode=False)
+    table = pa.concat_tables(tables).cast(features.arrow_schema)
+    rows = datasets.Dataset(datasets.table.InMemoryTable(table))
+    return rows.with_transform(_decode) if "image" in features else rows
+
+
+def iter_split(folder: str | Path, split: str, columns: Sequence[str] | None = None) -> Iterator[Row]:
+    """The rows of a split one after the other, as `write_dataset` took them, in bounded memory.
+
+    Raises:
+        PercasymError: as `read_split`, at the latest when the shard in question is reached.
+    """
+    names = list(columns or FEATURES)
+    for path in _existing_shards(Path(folder), split):
+        with _open_shard(path) as file:
+            for batch in file.iter_batches(batch_size=256, columns=names):
+                for row in batch.to_pylist():
+                    if row.get("image") is not None:
+                        row["image"] = row["image"]["bytes"]
+                    yield row
+
+
+def content_digest(folder: str | Path) -> str:
+    """64 hex digits that stand for the names and bytes of all shards in `folder`, and for nothing else.
+
+    Raises:
+        PercasymError: no data set, or a shard that cannot be read.
+    """
+    folder = Path(folder)
+    splits = split_names(folder)
+    if not splits:
+        raise PercasymError(_no_dataset(folder))
+    try:
+        return digest(
+            [[path.name, _file_digest(path)] for split in splits for path in _shards(folder, split)]
+        )
+    except OSError as error:
+        raise PercasymError(f"cannot read the data set {folder}: {_reason(error)}") from error
+
+
+def encode_image(image: Image.Image) -> bytes:
+    """`image` as PNG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The RGB image encoded in `data` (PNG, JPEG or WebP), whose size is checked before anything is decoded.
+
+    Raises:
+        PercasymError: no such image, a broken one, or one of more than `max_pixels` pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own bound is lower
+            image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+        if image.width * image.height <= max_pixels:
+            return image.convert("RGB")
+    except Image.DecompressionBombError:
+        raise PercasymError(f"an image is larger than {max_pixels:,} pixels: make it smaller") from None
+    except Exception as error:  # decoders raise anything on broken input
+        raise PercasymError(f"an image is no readable {', '.join(IMAGE_FORMATS)}: {error}") from None
+    raise PercasymError(
+        f"an image of {image.width} x {image.height} is larger than {max_pixels:,} pixels: make it smaller"
+    )
+
+
+def _decode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    if "image" not in batch:
+        return batch
+    images = [None if image is None else open_image(image["bytes"]) for image in batch["image"]]
+    return {**batch, "image": images}
+
+
+def _write_shards(aside: Path, split: str, rows: Iterable[Row]) -> None:
+    """The shards of one split, named when their number is known."""
+    if not re.fullmatch(r"\w+", split):
+        raise PercasymError(f"a split cannot be called {split!r}: use letters, digits and _")
+    parts: list[Path] = []
+    writer: pq.ParquetWriter | None = None
+    written = 0
+    try:
+        for group in _groups(rows):
+            if writer is None:
+                parts.append(aside / f"{split}.{len(parts)}")
+                writer, written = pq.ParquetWriter(parts[-1], FEATURES.arrow_schema, compression="zstd"), 0
+            table = pa.Table.from_pylist(group, schema=FEATURES.arrow_schema)
+            writer.write_table(table)
+            written += table.nbytes
+            if written >= SHARD_BYTES:
+                writer.close()
+                writer = None
+    finally:
+        if writer is not None:
+            writer.close()
+    if not parts:
+        raise PercasymError(f"the split {split!r} has no rows: ask for at least one")
+    for number, part in enumerate(parts):
+        part.rename(aside / f"{split}-{number:05}-of-{len(parts):05}.parquet")
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        data = row["image"]
+        group.append({**row, "image": None if data is None else {"bytes": data, "path": None}})
+        size += len(data or b"") + len(row["response"])
+        if len(group) == GROUP_ROWS or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes were writing."""
+    for path in folder.glob(".writing-*"):
+        if not psutil.pid_exists(int(path.name.rpartition("-")[2])):
+            shutil.rmtree(path)
+
+
+def _check_same(folder: Path, aside: Path, splits: Iterable[str]) -> None:
+    for split in splits:
+        old = _shards(folder, split)
+        new = sorted(aside.glob(f"{split}-*.parquet"))
+        if old and [(p.name, _file_digest(p)) for p in old] != [(p.name, _file_digest(p)) for p in new]:
+            raise PercasymError(
+                f"{folder} already has a split {split!r} with other rows: write to a new folder"
+            )
+
+
+def _shard_name(path: Path) -> tuple[str, int, int] | None:
+    match = re.fullmatch(r"(\w+)-(\d{5})-of-(\d{5})\.parquet", path.name)
+    return (match[1], int(match[2]), int(match[3])) if match else None
+
+
+def _shards(folder: Path, split: str) -> list[Path]:
+    """The shards of a split in order; none if one is missing."""
+    paths = sorted((folder / "data").glob(f"{split}-?????-of-?????.parquet"))
+    names = [_shard_name(path) for path in paths]
+    return paths if names == [(split, number, len(paths)) for number in range(len(paths))] else []
+
+
+def _existing_shards(folder: Path, split: str) -> list[Path]:
+    names = split_names(folder)
+    if not names:
+        raise PercasymError(_no_dataset(folder))
+    if split not in names:
+        raise PercasymError(f"the data set {folder} has no split {split!r}: it has {', '.join(names)}")
+    return _shards(folder, split)
+
+
+def _no_dataset(folder: Path) -> str:
+    return f"{folder} is no data set: make one with `percasym generate --out {folder}`"
+
+
+@contextmanager
+def _open_shard(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in FEATURES if name not in file.schema_arrow.names]
+            if missing:
+                raise PercasymError(
+                    f"{path} has no column {missing[0]!r}: the data set is not one of percasym's"
+                )
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise PercasymError(f"cannot read {path}: {_reason(error)}; generate the data set again") from error
+
+
+def _file_digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())[:200]
