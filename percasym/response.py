@@ -69,7 +69,12 @@ def parse(text: str) -> Response:
 
 def compose(caption: str, reasoning: str, answer: str) -> str:
     """The well-formed response of three texts, tags set apart by single spaces; `parse` undoes it."""
-    return f"<caption> {caption} </caption> {reasoning} <answer> {answer} </answer>"
+    return f"{oracle_prefix(caption)} {reasoning} <answer> {answer} </answer>"
+
+
+def oracle_prefix(perception: str) -> str:
+    """The caption that the oracle protocol gives a response to begin with; the rest is the model's own."""
+    return f"<caption> {perception} </caption>"
 
 
 def perception_mask(
