@@ -1,0 +1,81 @@
+"""A Prefect server of one's own, for as long as a command runs.
+
+Prefect can start a temporary server by itself, but that one has no UI and stays behind when the command is killed.
+This module must not import prefect: it sets what prefect reads when it is imported.
+"""
+
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from urllib.error import URLError
+
+from percasym import launch
+from percasym.errors import PercasymError
+from percasym.home import Home
+
+PATIENCE = 180.0  # seconds; a first start writes the database's tables, which takes a slow machine a while
+FAREWELL = 5.0  # seconds for writing down the last states of runs
+
+SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "percasym",  # our own lines belong into the log of the run
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "DO_NOT_TRACK": "1",
+}
+
+
+@contextmanager
+def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
+    """Starts a server whose data are in `home` and yields a function that waits for it and returns its address.
+
+    Nothing is started where PREFECT_API_URL names a server.
+
+    Raises:
+        PercasymError: from that function, if the server does not come up.
+    """
+    if address := os.environ.get("PREFECT_API_URL"):
+        yield lambda: address.removesuffix("/api")
+        return
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    home.prefect.mkdir(parents=True, exist_ok=True)
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    os.environ |= {"PREFECT_HOME": str(home.prefect), "PREFECT_API_URL": f"{address}/api"}
+    log = home.prefect / "server.log"
+    with log.open("w") as output:
+        process = launch.start(
+            ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            stdout=output.fileno(),
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait() -> str:
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{address}/api/health", timeout=5):
+                    return address
+            except (URLError, OSError):
+                time.sleep(0.1)
+        raise PercasymError(f"Prefect's server did not start; {log} says why")
+
+    try:
+        yield wait
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(FAREWELL)
+        launch.end(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

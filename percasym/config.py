@@ -1,0 +1,283 @@
+"""The settings of a study: one flat form, in the sections that the stages use.
+
+A stage takes the sections that it needs and is repeated when one of their fields changes, so a field belongs in the
+smallest section that every stage using it shares. `StudyConfig` is all of them at once: the form in the Prefect UI,
+the presets, and what `--set` changes.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from percasym.errors import PercasymError
+from percasym.puzzles import Puzzle, load_puzzle
+from percasym.sft.weighting import parse_weighting
+
+PRESETS = ("mini", "gpu-mini", "paper")
+
+Knob = bool | int | float | str | list[int]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PuzzleSection(Section):
+    """Which puzzles, how large, and how they are written."""
+
+    seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
+    puzzle: str = Field(
+        "sudoku", description="sudoku, graph_coloring, or path/to/file.py:Class for one of your own."
+    )
+    puzzle_options: dict[str, Knob] = Field(
+        default_factory=dict,
+        description="Size and difficulty of the puzzle, e.g. rows and cols of a Sudoku's boxes.",
+    )
+    text: Literal["json", "cells"] = Field(
+        "json", description="How puzzles are written: json as in the paper, cells for miniature models."
+    )
+    side: int = Field(369, ge=16, le=2048, description="Width and height of the images in pixels.")
+
+    def load_puzzle(self, style: str) -> Puzzle[Any]:
+        """The puzzle drawn in `style`.
+
+        Raises:
+            PercasymError: an unknown puzzle or style, or an option that it does not have or that is out of range.
+        """
+        options = {**self.puzzle_options, "text": self.text, "side": self.side, "style": style}
+        return load_puzzle(self.puzzle, options)
+
+
+class DataSection(PuzzleSection):
+    """The data set that the model is post-trained and measured on."""
+
+    style: str = Field(
+        "paper", description="How images are drawn: clean, paper, varied, hard; hard:0.5 is half way there."
+    )
+    train_items: int = Field(10_000, ge=1, le=10_000_000, description="Items to post-train on.")
+    validation_items: int = Field(
+        200, ge=1, le=1_000_000, description="Items for choices and training curves."
+    )
+    test_items: int = Field(500, ge=1, le=1_000_000, description="Items that the results are measured on.")
+
+
+class TeacherSection(Section):
+    """The chain of thought that a solver writes; also used for pre-training a miniature."""
+
+    perception_share: float = Field(
+        0.05,
+        ge=0.005,
+        le=0.5,
+        description="Share of the response that is caption: the rest is chain of thought.",
+    )
+    detours: float = Field(
+        0.3, ge=0, le=1, description="Rate of wrong turns and second looks in the reasoning."
+    )
+
+
+class DistillSection(PuzzleSection, TeacherSection):
+    """How responses are written and chosen."""
+
+    attempts: int = Field(4, ge=1, le=64, description="Responses tried for an item before it is given up.")
+
+
+class MachineSection(Section):
+    """What does not change any result beyond rounding: stages are not repeated for it."""
+
+    workers: int = Field(2, ge=1, le=64, description="Trainings and evaluations that run side by side.")
+    threads: int = Field(1, ge=1, le=256, description="CPU threads of each.")
+
+
+class TrainerSection(Section):
+    """How the trainer works, in post-training and in the pre-training of a miniature."""
+
+    batch_size: int = Field(
+        64, ge=1, le=65_536, description="Responses in one optimizer step, all ranks together."
+    )
+    micro_batch_size: int = Field(8, ge=1, le=4096, description="Responses in one forward pass of one rank.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of the arithmetic; auto is bfloat16 on a GPU and float32 on a CPU."
+    )
+    log_every: int = Field(10, ge=1, description="Steps between two points of the training curves.")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints to resume from.")
+
+
+class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
+    """The model before post-training: a checkpoint, or a miniature that is built and pre-trained here."""
+
+    model: str = Field(
+        "", description="A folder or a Hub id, e.g. Qwen/Qwen3-VL-2B-Instruct; empty: a miniature."
+    )
+    base_style: str = Field("clean", description="How the images of pre-training are drawn.")
+    architecture: Literal["qwen3_vl", "internvl"] = Field("qwen3_vl", description="Of the miniature.")
+    hidden_size: int = Field(128, ge=16, le=4096, description="Width of the miniature's text model.")
+    layers: int = Field(3, ge=1, le=64, description="Layers of the miniature's text model.")
+    heads: int = Field(4, ge=1, le=64, description="Attention heads of the miniature's text model.")
+    kv_heads: int = Field(
+        2, ge=1, le=64, description="Heads of keys and values of the miniature's text model."
+    )
+    mlp_size: int = Field(256, ge=16, le=16_384, description="Inner width of the miniature's text MLP.")
+    vision_size: int = Field(64, ge=16, le=4096, description="Width of the miniature's vision tower.")
+    vision_layers: int = Field(2, ge=1, le=64, description="Layers of the miniature's vision tower.")
+    vision_heads: int = Field(4, ge=1, le=64, description="Attention heads of the miniature's vision tower.")
+    vision_mlp_size: int = Field(128, ge=16, le=16_384, description="Inner width of the vision tower's MLP.")
+    pretrain_items: int = Field(
+        4000, ge=1, le=10_000_000, description="Items of pre-training, both abilities apart."
+    )
+    pretrain_steps: int = Field(
+        600, ge=0, le=10_000_000, description="Steps of pre-training; 0: random weights."
+    )
+    pretrain_learning_rate: float = Field(
+        2e-3, gt=0, le=1, description="Highest learning rate of pre-training."
+    )
+
+
+class SFTSection(TrainerSection):
+    """Post-training: the same for every arm."""
+
+    seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
+    sft_steps: int = Field(300, ge=1, le=10_000_000, description="Optimizer steps of each arm.")
+    learning_rate: float = Field(
+        1e-5, gt=0, le=1, description="Highest learning rate; it decays as a cosine."
+    )
+    warmup_steps: int = Field(10, ge=0, le=1_000_000, description="Steps in which the learning rate rises.")
+    train_vision: bool = Field(True, description="Train the vision tower too; off: it stays as it is.")
+    lora_rank: int = Field(0, ge=0, le=1024, description="Rank of LoRA adapters; 0: all weights are trained.")
+    ranks: int = Field(1, ge=1, le=1024, description="Processes that share one training; one for each GPU.")
+    validate_every: int = Field(
+        0, ge=0, description="Steps between two measurements of a, a_p, a_r; 0: none."
+    )
+    validation_limit: int = Field(64, ge=1, description="Validation items of each such measurement.")
+    max_new_tokens: int = Field(1024, ge=8, le=131_072, description="Longest response that is generated.")
+
+
+class EvaluationSection(Section):
+    """How the models are measured."""
+
+    eval_batch_size: int = Field(32, ge=1, le=4096, description="Responses generated at a time.")
+    max_new_tokens: int = Field(1024, ge=8, le=131_072, description="Longest response that is generated.")
+
+
+class NameSection(Section):
+    """What is compared, and under which name."""
+
+    name: str = Field("study", pattern=r"^[\w.-]{1,64}$", description="What the study is called in MLflow.")
+    arms: list[str] = Field(
+        default=["token_mean", "fixed:0.5", "ngdiff"],
+        min_length=1,
+        max_length=64,
+        description="Losses to compare: token_mean, fixed:LAM (LAM from 0 to 1), ngdiff, dwa, uncertainty, pcgrad.",
+    )
+
+
+# pydantic lists the fields of the last base first: this is the order of the form, from below.
+class StudyConfig(
+    MachineSection, EvaluationSection, SFTSection, BaseSection, DistillSection, DataSection, NameSection
+):
+    """A study: one base model, post-trained in several ways, each measured by a, a_p and a_r."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError("arms: each loss once")
+        if self.batch_size % (self.micro_batch_size * self.ranks):
+            raise ValueError("batch_size must be a multiple of micro_batch_size x ranks")
+        try:
+            for arm in self.arms:
+                parse_weighting(arm)
+            self.load_puzzle(self.style)
+            self.load_puzzle(self.base_style)
+        except PercasymError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def section(self, kind: type["AnySection"]) -> "AnySection":
+        """The fields of one section alone."""
+        return kind.model_validate({name: getattr(self, name) for name in kind.model_fields})
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def load_preset(name: str, changes: Mapping[str, Any] | None = None) -> StudyConfig:
+    """The preset called `name`, or the YAML file of that path, with `changes` to its fields.
+
+    Raises:
+        PercasymError: no such preset or file, or a field that does not exist or is out of range.
+    """
+    fields = yaml.safe_load(preset_text(name))
+    if not isinstance(fields, dict):
+        raise PercasymError(f"{name} holds no settings: write one `field: value` a line")
+    for key, value in (changes or {}).items():
+        if isinstance(value, Mapping):
+            fields[key] = {**(fields.get(key) or {}), **value}
+        else:
+            fields[key] = value
+    try:
+        return StudyConfig.model_validate(fields)
+    except ValidationError as error:
+        raise PercasymError(explain(error)) from None
+
+
+def preset_text(name: str) -> str:
+    """The YAML of a preset with its comments; `name` may also be the path of a file like it."""
+    if name in PRESETS:
+        return files("percasym").joinpath("presets", f"{name}.yaml").read_text()
+    if name.endswith((".yaml", ".yml")):
+        try:
+            with open(name) as file:
+                return file.read()
+        except OSError as error:
+            raise PercasymError(f"cannot read {name}: {error.strerror}") from None
+    raise PercasymError(
+        f"there is no preset {name!r}; take {', '.join(PRESETS)}, or the path of a .yaml file"
+    )
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """`key=value` texts as fields: values are YAML, `a,b` is a list, `puzzle_options.rows=2` sets one option.
+
+    Raises:
+        PercasymError: a text without `=`.
+    """
+    fields: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise PercasymError(f"--set {setting!r}: write field=value")
+        name, dot, option = key.partition(".")
+        value = _value(text)
+        if name == "arms" and not isinstance(value, list):
+            value = [value]
+        if dot:
+            fields.setdefault(name, {})[option] = value
+        else:
+            fields[name] = value
+    return fields
+
+
+def _value(text: str) -> Any:
+    if "," in text and not text.startswith(("[", "{", '"', "'")):
+        return [_value(part) for part in text.split(",") if part]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    # YAML 1.1 reads 1e-3 as a text: it wants a dot in a number.
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
+def explain(error: ValidationError) -> str:
+    """The first of pydantic's complaints as one line."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting {field!r}; `percasym presets` lists them"
+    return f"{field}={first['input']!r}: {message}" if field else message

@@ -1,0 +1,47 @@
+"""Where a machine keeps its studies: one folder, which can be deleted or copied as a whole."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+VARIABLE = "PERCASYM_HOME"
+DEFAULT = ".percasym"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The home folder. `Home.current()` is the one named by PERCASYM_HOME, or else ./.percasym."""
+
+    root: Path
+
+    @classmethod
+    def current(cls) -> "Home":
+        return cls(Path(os.environ.get(VARIABLE) or DEFAULT).expanduser().resolve())
+
+    @property
+    def database(self) -> Path:
+        """MLflow's own database, where MLFLOW_TRACKING_URI does not name a server."""
+        return self.root / "mlflow.db"
+
+    @property
+    def artifacts(self) -> str:
+        """Where artifacts go: a folder, or an address such as s3://bucket/percasym from PERCASYM_ARTIFACTS."""
+        return os.environ.get("PERCASYM_ARTIFACTS") or str(self.root / "artifacts")
+
+    @property
+    def prefect(self) -> Path:
+        return self.root / "prefect"
+
+    @property
+    def results(self) -> Path:
+        """References of finished stages, as Prefect's result records: results/STAGE/KEY."""
+        return self.root / "results"
+
+    @property
+    def work(self) -> Path:
+        """What unfinished stages have so far: work/STAGE/KEY. A killed stage finds its checkpoints there."""
+        return self.root / "work"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"

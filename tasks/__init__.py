@@ -1,0 +1,1 @@
+"""Prefect tasks: one stage a file, each thin: a config and references in, a reference out."""

@@ -1,0 +1,48 @@
+"""How far the stages are: told to Prefect's UI, and to whoever listens in this process (the bars of the CLI)."""
+
+import time
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import TaskRunContext
+
+PERIOD = 3.0  # seconds between two updates of an artifact: each is a request to the server
+
+State = Literal["running", "done", "hit", "failed"]
+
+
+class Event(NamedTuple):
+    stage: str
+    label: str
+    state: State
+    share: float  # done, from 0 to 1
+
+
+listeners: list[Callable[[Event], None]] = []
+
+
+def tell(stage: str, label: str, state: State, share: float = 0.0) -> None:
+    for listener in listeners:
+        listener(Event(stage, label, state, share))
+
+
+class Progress:
+    """The progress of one stage that is running; its artifact is made when there is something to show."""
+
+    def __init__(self, stage: str, label: str) -> None:
+        self.stage, self.label = stage, label
+        self._artifact: object = None
+        self._told = 0.0
+
+    def __call__(self, done: float, total: float) -> None:
+        share = done / total if total else 1.0
+        tell(self.stage, self.label, "running", share)
+        if TaskRunContext.get() is None or (time.monotonic() - self._told < PERIOD and share < 1):
+            return
+        self._told = time.monotonic()
+        if self._artifact is None:
+            description = f"{self.stage} {self.label}".strip()
+            self._artifact = create_progress_artifact(100 * share, description=description)
+        else:
+            update_progress_artifact(self._artifact, progress=100 * share)  # type: ignore[arg-type]

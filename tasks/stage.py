@@ -1,0 +1,238 @@
+"""What a stage is: `(config, references) -> reference`, done once for each key and found again ever after.
+
+A stage is a function that fills a folder. Around it:
+
+- its *key* is a digest of the section of the config that it takes, of the content of its inputs, and of the source
+  of its module and of every library module that it imports;
+- its result is a `Reference` to the artifact of an MLflow run, which Prefect keeps under that key;
+- a reference is believed only if the artifact is still what it was; otherwise the stage is done again;
+- two runs that want one key at the same time do the work once;
+- it works aside, in a folder that outlives a crash, and its artifact appears by renaming that folder.
+"""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from prefect import task
+from prefect.cache_policies import CacheKeyFnPolicy
+from prefect.context import TaskRunContext
+from prefect.futures import PrefectFuture
+from prefect.results import ResultRecord
+from prefect.transactions import IsolationLevel
+from pydantic import BaseModel
+
+from percasym.config import MachineSection, Section, StudyConfig
+from percasym.errors import PercasymError
+from percasym.home import Home
+from percasym.seeding import digest
+from percasym.tracking import PARENT, Run, Tracker, fetch, is_local, local_path
+from tasks.locks import StageLocks, stage_lock
+from tasks.progress import Progress, tell
+from tasks.sources import file_digest, sources_digest
+
+logger = logging.getLogger("percasym.stages")
+
+# How long something took is worth keeping, but nothing may depend on it: see `digests`.
+TIMING = "timing.jsonl"
+DATASETS = {"generate", "distill"}  # stages whose artifact is a data set
+RUN_FILE = "run"
+
+_locks = StageLocks()
+
+
+class Reference(BaseModel, frozen=True):
+    """Where the artifact of a finished stage is, and what it was when the stage ended."""
+
+    stage: str
+    label: str
+    key: str
+    run: str  # MLflow run id
+    uri: str
+    digest: str  # of the content without timings: what later stages depend on
+    seal: str  # of every byte: what a hit is checked against
+
+    @property
+    def path(self) -> Path:
+        """The artifact as a local folder, downloaded if it has to be."""
+        return fetch(self.uri, Home.current().work / "fetched" / self.run)
+
+    def intact(self) -> bool:
+        """Whether the artifact is still what it was. An artifact in an object store is not downloaded to see."""
+        if not is_local(self.uri):
+            return True
+        folder = local_path(self.uri)
+        return folder.is_dir() and digests(folder)[1] == self.seal
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage works with."""
+
+    folder: Path  # empty; what is put here becomes the artifact
+    scratch: Path  # what a killed run of the same stage left, and will find if it is killed again
+    run: Run
+    machine: MachineSection
+    progress: Progress
+    inputs: Mapping[str, Any] = field(default_factory=dict)  # the references behind the paths
+
+
+def digests(folder: Path) -> tuple[str, str]:
+    """(digest without timings, digest of everything) of the files in `folder`, by their names and content."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                files[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digest({name: hash for name, hash in files.items() if Path(name).name != TIMING}), digest(files)
+
+
+class Stage:
+    """A stage, to be submitted in a flow."""
+
+    def __init__(self, body: Callable[..., None], child: str | None) -> None:
+        self.body = body
+        self.name = body.__name__
+        self.section: type[Section] = get_type_hints(body)["config"]
+        self.modules = (body.__module__, *([child] if child else []))
+        self.task = task(
+            name=self.name,
+            persist_result=True,
+            cache_result_in_memory=False,
+            result_serializer="json",
+            cache_policy=CacheKeyFnPolicy(
+                cache_key_fn=self._cache_key,
+                isolation_level=IsolationLevel.SERIALIZABLE,
+                lock_manager=_locks,
+            ),
+        )(self._perform)
+
+    def submit(
+        self, config: StudyConfig, study: str, label: str = "", **inputs: Any
+    ) -> PrefectFuture[Reference]:
+        """Starts the stage in the current flow.
+
+        Args:
+            config: the study's; the stage sees its own section, and of the machine only how to use it.
+            study: id of the study's MLflow run.
+            label: tells stages of one kind apart, e.g. the arm.
+            inputs: for the body: references (or futures of them, or dicts of these), which it gets as paths, and
+                plain values. All of them are part of the key.
+        """
+        runner = self.task.with_options(
+            task_run_name=f"{self.name} {label}".strip(), result_storage=Home.current().results
+        )
+        return runner.submit(
+            config=config.section(self.section),
+            machine=config.section(MachineSection),
+            study=study,
+            label=label,
+            inputs=inputs,
+        )
+
+    def key(self, config: Section, inputs: Mapping[str, Any]) -> str:
+        """The digest that names the result; see the module's docstring."""
+        fields = config.model_dump(mode="json")
+        own_files = [file_digest(str(value)) for value in (fields.get("puzzle", ""), inputs.get("weighting", ""))]
+        return digest(self.name, fields, _map(lambda r: r.digest, inputs), sources_digest(self.modules), own_files)
+
+    def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
+        key = f"{self.name}/{self.key(parameters['config'], parameters['inputs'])}"
+        record = Home.current().results / key
+        with stage_lock(key):
+            if record.exists():
+                if _read(record).intact():
+                    tell(self.name, parameters["label"], "hit", 1.0)
+                else:
+                    record.unlink()
+                    name = f"{self.name} {parameters['label']}".strip()
+                    logger.warning("%s: its artifact is missing or altered, so it is done again", name)
+        return key
+
+    def _perform(
+        self, config: Section, machine: MachineSection, study: str, label: str, inputs: dict[str, Any]
+    ) -> Reference:
+        key = self.key(config, inputs)
+        work = Home.current().work / self.name / key
+        name = f"{self.name} {label}".strip()
+        tell(self.name, label, "running")
+        try:
+            scratch, folder = work / "scratch", work / "artifact"
+            scratch.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            run = self._run(work / RUN_FILE, name, label, key, study)
+            with run.open():
+                run.params(config.model_dump(mode="json"))
+                _log_inputs(run, inputs)
+                progress = Progress(self.name, label)
+                paths = _map(lambda reference: reference.path, inputs)
+                self.body(Work(folder, scratch, run, machine, progress, inputs), config, **paths)
+                content, seal = digests(folder)
+                run.publish(folder)
+        except BaseException as error:
+            tell(self.name, label, "failed")
+            if isinstance(error, OSError) and error.strerror in FULL:
+                raise PercasymError(
+                    f"{name}: {error.strerror.lower()} in {work}: free some space and run the same command again"
+                ) from error
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+        tell(self.name, label, "done", 1.0)
+        return Reference(
+            stage=self.name, label=label, key=key, run=run.id, uri=run.uri, digest=content, seal=seal
+        )
+
+    def _run(self, remembered: Path, name: str, label: str, key: str, study: str) -> Run:
+        """The MLflow run of this work: that of the killed attempt which it continues, or a new one."""
+        tracker = Tracker.current()
+        run = tracker.run(remembered.read_text()) if remembered.exists() else None
+        if run is None:
+            run = tracker.start(name, {PARENT: study, "stage": self.name, "label": label, "key": key})
+            remembered.write_text(run.id)
+        return run
+
+
+FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+
+
+def stage(child: str | None = None) -> Callable[[Callable[..., None]], Stage]:
+    """Makes a stage of a function `(work, config: SomeSection, **inputs) -> None` that fills `work.folder`.
+
+    Args:
+        child: the module that it runs as a child process, whose source then belongs to the key too.
+    """
+    return lambda body: Stage(body, child)
+
+
+def _read(record: Path) -> Reference:
+    return Reference.model_validate(ResultRecord.deserialize(record.read_bytes()).result)
+
+
+def _map(change: Callable[[Reference], Any], value: Any) -> Any:
+    """`value` with every reference in it changed, in dicts too."""
+    if isinstance(value, Reference):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _map(change, item) for key, item in value.items()}
+    return value
+
+
+def _log_inputs(run: Run, inputs: Mapping[str, Any]) -> None:
+    """Writes down which runs made the inputs, and the data sets among them."""
+
+    def log(name: str, value: Any) -> None:
+        if isinstance(value, Reference):
+            run.tags({f"input.{name}": value.run})
+            if value.stage in DATASETS:
+                run.dataset(value.stage, value.digest, value.uri, name)
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                log(f"{name}.{key}", item)
+
+    for name, value in inputs.items():
+        log(name, value)
