@@ -116,7 +116,7 @@ def test_any_text_is_read_by_the_rule(text: str) -> None:
 
 
 def reference_pairs(text: str, kind: str) -> list[tuple[int, int]]:
-    """The rule said otherwise: each closing tag, with the last opening one since the closing one before it."""
+    """The rule said otherwise: a closing tag and the last opening one since the closing one before it."""
     opening, closing = f"<{kind}>", f"</{kind}>"
     pairs, position = [], 0
     while (end := text.find(closing, position)) >= 0:
