@@ -173,8 +173,8 @@ class Puzzle(ABC, Generic[InstanceT]):
     def reasoning(self, instance: InstanceT, rng: random.Random, words: int, detours: float) -> Thought:
         """A chain of thought of about `words` words, and its answer.
 
-        `detours` is the probability of a wrong turn before each step. A family without a written-out search says
-        one plain sentence.
+        `detours` is the probability of a wrong turn before each step. A family without a written-out search
+        says one plain sentence.
         """
         return Thought(PLAIN_REASONING, self.answer(instance))
 

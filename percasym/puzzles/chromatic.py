@@ -1,41 +1,40 @@
-"""Exact graph colouring for small graphs: DSATUR branching (Brélaz 1979) with the colours counted upwards."""
+"""Exact colouring of small graphs: DSATUR branching (Brélaz, CACM 22(4), 1979), colours counted upwards."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from functools import lru_cache
 
-MOST_VERTICES = 26  # colours are the letters a to z, and every graph of this size is coloured in milliseconds
+MOST_VERTICES = 26  # colours are the letters a to z
 
 
 @lru_cache(maxsize=4096)
 def colouring(v: int, edges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    """Colours 0, 1, ... of the nodes 0 to v - 1, as few as possible; lower nodes get lower colours first."""
+    """Colours 0, 1, ... for the nodes 0 to v - 1, as few as can be, numbered in the order of the nodes."""
     neighbours = [0] * v
     for a, b in edges:
         neighbours[a] |= 1 << b
         neighbours[b] |= 1 << a
-    start = _clique(neighbours)
-    for colours in range(max(1, len(start)), v + 1):
-        found = _Search(neighbours, colours).run(start)
-        if found is not None:
-            names: dict[int, int] = {}
-            return tuple(names.setdefault(colour, len(names)) for colour in found)
-    return ()  # no node at all
+    clique = _large_clique(neighbours)
+    colours = len(clique)
+    while (found := _Search(neighbours, colours).run(clique)) is None:
+        colours += 1
+    numbers: dict[int, int] = {}
+    return tuple(numbers.setdefault(colour, len(numbers)) for colour in found)
 
 
-def _clique(neighbours: list[int]) -> list[int]:
-    """A large clique, grown greedily from every node: a lower bound, and nodes that may be coloured at will."""
+def _large_clique(neighbours: list[int]) -> list[int]:
+    """The largest of the cliques grown greedily from every node: each of its nodes needs its own colour."""
     best: list[int] = []
-    for first in range(len(neighbours)):
-        clique, left = [first], neighbours[first]
+    for node in range(len(neighbours)):
+        clique, left = [node], neighbours[node]
         while left:
-            node = max(_members(left), key=lambda n: (neighbours[n] & left).bit_count())
+            node = max(_members(left), key=[(around & left).bit_count() for around in neighbours].__getitem__)
             clique.append(node)
             left &= neighbours[node]
         best = max(best, clique, key=len)
     return best
 
 
-def _members(mask: int) -> Iterable[int]:
+def _members(mask: int) -> Iterator[int]:
     while mask:
         bit = mask & -mask
         yield bit.bit_length() - 1
@@ -43,40 +42,46 @@ def _members(mask: int) -> Iterable[int]:
 
 
 class _Search:
+    """Depth-first search that colours next the node with the fewest free colours.
+
+    Node sets are bit masks: the neighbours of every node, the nodes of every colour, the nodes left.
+    """
+
     def __init__(self, neighbours: list[int], colours: int) -> None:
-        self.neighbours, self.colours = neighbours, colours
-        self.classes = [0] * colours  # the nodes of every colour
+        self.neighbours = neighbours
+        self.classes = [0] * colours
         self.left = (1 << len(neighbours)) - 1
 
     def run(self, clique: list[int]) -> list[int] | None:
-        """A colour for every node, or None where there are too few colours."""
+        """A colour for every node, or None where the colours do not suffice."""
         for colour, node in enumerate(clique):
-            self.classes[colour] = 1 << node
-            self.left ^= 1 << node
+            self._move(node, colour)
         if not self._extend(len(clique)):
             return None
-        return [
-            next(c for c, nodes in enumerate(self.classes) if nodes >> node & 1)
-            for node in range(len(self.neighbours))
-        ]
+        nodes = range(len(self.neighbours))
+        return [next(c for c, members in enumerate(self.classes) if members >> node & 1) for node in nodes]
 
     def _extend(self, used: int) -> bool:
         if not self.left:
             return True
-        node, free = min(
-            ((n, self._free(n, used)) for n in _members(self.left)),
-            key=lambda choice: (len(choice[1]), -(self.neighbours[choice[0]] & self.left).bit_count()),
-        )
-        self.left ^= 1 << node
+        node, free = min(((node, self._free(node, used)) for node in _members(self.left)), key=self._freedom)
         for colour in free:
-            self.classes[colour] |= 1 << node
+            self._move(node, colour)
             if self._extend(max(used, colour + 1)):
                 return True
-            self.classes[colour] ^= 1 << node
-        self.left ^= 1 << node
+            self._move(node, colour)
         return False
 
     def _free(self, node: int, used: int) -> list[int]:
-        """The colours that no neighbour has; of those that no node has yet, one stands for all."""
-        colours = range(min(used + 1, self.colours))
+        """The colours that no neighbour of `node` has; of those that nobody has yet, one stands for all."""
+        colours = range(min(used + 1, len(self.classes)))
         return [colour for colour in colours if not self.classes[colour] & self.neighbours[node]]
+
+    def _freedom(self, choice: tuple[int, list[int]]) -> tuple[int, int]:
+        node, free = choice
+        return len(free), -(self.neighbours[node] & self.left).bit_count()
+
+    def _move(self, node: int, colour: int) -> None:
+        """Give `node` that colour, or take it away again."""
+        self.classes[colour] ^= 1 << node
+        self.left ^= 1 << node

@@ -1,6 +1,6 @@
-"""Graph colouring: give adjacent nodes different colours, with as few colours as can be.
+"""Graph colouring: give adjacent vertices different colours, with as few colours as can be.
 
-p* is the sorted list of edges; nodes are numbered from 0, colours are called a, b, c, ...
+p* is the sorted list of edges; vertices are numbered from 0, colours are called a, b, c, ...:
 
     json    [[0, 1], [0, 5]]      {"0": "a", "1": "b", ...}
     cells   0 1 , 0 5             0 a 1 b ...
@@ -18,20 +18,21 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from percasym.errors import PercasymError
+from percasym.puzzles import graph_reasoning
 from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
 from percasym.puzzles.chromatic import MOST_VERTICES, colouring
-from percasym.puzzles.graph_image import draw_graph
+from percasym.puzzles.graph_image import draw_graph, smallest_side
 from percasym.puzzles.reading import is_json, read_json, read_words
 from percasym.puzzles.styles import parse_style
 
 CELLS_QUERY = "describe the edges then color the graph of {v} vertices"
 JSON_QUERY = """\
-The image shows a graph of {v} vertices, numbered 0 to {last}. Color its vertices so that no two adjacent ones have \
-the same color, with as few colors as possible.
-First describe the graph: write its edges between <caption> and </caption> as a sorted JSON list of pairs of vertices, \
-such as [[0, 1], [0, 5]]. Then think step by step: find the chromatic number first, then a coloring. At last write the \
-coloring between <answer> and </answer> as a JSON object that gives every vertex one of the colors a, b, c, ..., such \
-as {{"0": "a", "1": "b"}}."""
+The image shows a graph of {v} vertices, numbered 0 to {last}. Color its vertices so that no two adjacent \
+ones have the same color, with as few colors as possible.
+First describe the graph: write its edges between <caption> and </caption> as a sorted JSON list of pairs of \
+vertices, such as [[0, 1], [0, 5]]. Then think step by step: find the chromatic number first, then a \
+coloring. At last write the coloring between <answer> and </answer> as a JSON object that gives every vertex \
+one of the colors a, b, c, ..., such as {{"0": "a", "1": "b"}}."""
 
 Edge = tuple[int, int]
 
@@ -41,29 +42,31 @@ class GraphConfig(PuzzleConfig):
 
     vertices_low: int = Field(6, ge=2, le=MOST_VERTICES, description="Fewest vertices.")
     vertices_high: int = Field(8, ge=2, le=MOST_VERTICES, description="Most vertices.")
-    edge_probability: float = Field(0.4, ge=0.05, le=1.0, description="Of every pair of vertices.")
-    edges_low: int = Field(0, ge=0, description="Fewest edges; 0 and 0: edge_probability decides.")
-    edges_high: int = Field(0, ge=0, description="Most edges; 0 and 0: edge_probability decides.")
+    edge_probability: float = Field(0.4, ge=0.05, le=1.0, description="Of each pair of vertices.")
+    edges_low: int = Field(0, ge=0, description="Fewest edges; used, with the most, unless that is 0.")
+    edges_high: int = Field(0, ge=0, description="Most edges; 0: edge_probability decides.")
     side: int = Field(450, ge=32, le=2048, description="Width and height of the image in pixels.")
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        if self.vertices_low > self.vertices_high:
-            raise ValueError(f"vertices_low {self.vertices_low} is more than vertices_high {self.vertices_high}")
-        pairs = self.vertices_low * (self.vertices_low - 1) // 2
-        if self.edges_high and not 1 <= self.edges_low <= self.edges_high <= pairs:
+        low, high = self.vertices_low, self.vertices_high
+        if low > high:
+            raise ValueError(f"vertices_low {low} is more than vertices_high {high}")
+        pairs = low * (low - 1) // 2
+        if (self.edges_low or self.edges_high) and not 1 <= self.edges_low <= self.edges_high <= pairs:
             raise ValueError(
-                f"edges_low {self.edges_low} to edges_high {self.edges_high} is no range within 1 to {pairs}, the "
-                f"pairs of {self.vertices_low} vertices"
+                f"edges_low {self.edges_low} and edges_high {self.edges_high} are no range within 1 to "
+                f"{pairs}, the pairs of {low} vertices"
             )
-        if self.edges_low and not self.edges_high:
-            raise ValueError("edges_low needs edges_high")
+        enough = smallest_side(high)
+        if self.side < enough:
+            raise ValueError(f"side {self.side} is too small for {high} vertices: {enough} will do")
         return self
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph of the nodes 0 to v - 1 with sorted edges (a, b), a < b, and its chromatic number c."""
+    """A graph of the vertices 0 to v - 1 with sorted edges (a, b), a < b, and its chromatic number c."""
 
     v: int
     edges: tuple[Edge, ...]
@@ -71,7 +74,7 @@ class Graph:
 
 
 class GraphColoringPuzzle(Puzzle[Graph]):
-    """Random graphs, to be coloured with their chromatic number of colours."""
+    """Random graphs with at least one edge, to be coloured with as few colours as can be."""
 
     name = "graph_coloring"
     Config = GraphConfig
@@ -80,12 +83,11 @@ class GraphColoringPuzzle(Puzzle[Graph]):
     def generate(self, rng: random.Random) -> Graph:
         v = rng.randint(self.config.vertices_low, self.config.vertices_high)
         pairs = list(combinations(range(v), 2))
+        if self.config.edges_high:
+            return _graph(v, rng.sample(pairs, rng.randint(self.config.edges_low, self.config.edges_high)))
         edges: list[Edge] = []
         while not edges:
-            if self.config.edges_high:
-                edges = rng.sample(pairs, rng.randint(self.config.edges_low, self.config.edges_high))
-            else:
-                edges = [pair for pair in pairs if rng.random() < self.config.edge_probability]
+            edges = [pair for pair in pairs if rng.random() < self.config.edge_probability]
         return _graph(v, edges)
 
     def render(self, instance: Graph, rng: random.Random, style: str | None = None) -> Image.Image:
@@ -102,17 +104,11 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         return " , ".join(f"{a} {b}" for a, b in instance.edges)
 
     def answer(self, instance: Graph) -> str:
-        return self.write_answer(self.solve(instance))
-
-    def write_answer(self, colours: Iterable[int]) -> str:
-        """The answer that gives node i the colour `colours[i]`, 0 for a."""
-        names = {str(node): ascii_lowercase[colour] for node, colour in enumerate(colours)}
-        if self.config.text == "json":
-            return json.dumps(names)
-        return " ".join(f"{node} {colour}" for node, colour in names.items())
+        return self._write(self.solve(instance))
 
     def ground_truth(self, instance: Graph) -> str:
-        return json.dumps({"v": instance.v, "c": instance.c, "edges": [list(edge) for edge in instance.edges]})
+        edges = [list(edge) for edge in instance.edges]
+        return json.dumps({"v": instance.v, "c": instance.c, "edges": edges})
 
     def read_ground_truth(self, text: str) -> Graph:
         value = read_json(text)
@@ -120,17 +116,16 @@ class GraphColoringPuzzle(Puzzle[Graph]):
             v = value["v"]
             if type(v) is int and 1 <= v <= MOST_VERTICES:
                 edges, bad = _edges_of(value["edges"], v)
-                if not bad:
-                    graph = _graph(v, edges)
-                    if graph.c == value["c"]:
-                        return graph
-                    raise PercasymError(f"this graph's chromatic number is {graph.c}, not {value['c']}: {text[:60]!r}")
+                graph = _graph(v, edges)
+                if not bad and graph.c == value["c"]:
+                    return graph
         raise PercasymError(
-            f'this ground truth is no graph of at most {MOST_VERTICES} vertices as {{"v", "c", "edges"}}: {text[:60]!r}'
+            f'no JSON {{"v", "c", "edges"}} of a graph of at most {MOST_VERTICES} vertices with its chromatic '
+            f"number c: {text[:60]!r}"
         )
 
     def solve(self, instance: Graph) -> tuple[int, ...]:
-        """A colour for every node, 0 to c - 1."""
+        """A colour for every vertex, 0 to c - 1."""
         return colouring(instance.v, instance.edges)
 
     def read_perception(self, text: str, instance: Graph) -> Graph | None:
@@ -138,47 +133,55 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         return None if bad else _graph(instance.v, edges)
 
     def score_perception(self, instance: Graph, text: str) -> Credit:
-        """Exact: the same set of edges. Partial: F1 of the edges; what is no edge counts as a wrong one."""
+        """Exact: the same edges. Partial: F1 of the edges, where what is no edge counts as a wrong one."""
         edges, bad = _read_edges(text, instance.v)
         right = len(edges.intersection(instance.edges))
         total = len(edges) + bad + len(instance.edges)
-        partial = 2 * right / total if total else 1.0
-        return Credit(not bad and right == len(edges) == len(instance.edges), partial)
+        exact = not bad and right == len(edges) == len(instance.edges)
+        return Credit(exact, 2 * right / total if total else 1.0)
 
     def score_answer(self, instance: Graph, text: str) -> Credit:
-        """Exact: every node coloured, no edge within a colour, at most c colours.
+        """Exact: every vertex coloured, no edge within a colour, at most c colours.
 
-        Partial: the share of edges with two different colours, times c / (colours used) where that is below 1, lest a
-        colour of its own for every node look right.
+        Partial: the share of edges between two colours; where more than c colours are used, c / (their number)
+        of it, lest a colour for every vertex look right.
         """
         colours, complete = _read_colours(text, instance.v)
-        proper = sum(a in colours and b in colours and colours[a] != colours[b] for a, b in instance.edges)
-        share = proper / len(instance.edges) if instance.edges else float(complete)
-        share *= min(1.0, instance.c / max(1, len(set(colours.values()))))
+        if instance.edges:
+            proper = sum(
+                a in colours and b in colours and colours[a] != colours[b] for a, b in instance.edges
+            )
+            share = proper / len(instance.edges)
+        else:
+            share = float(complete)
+        used = len(set(colours.values()))
+        if used > instance.c:
+            share *= instance.c / used
         return Credit(complete and share == 1.0, share)
 
     def reasoning(self, instance: Graph, rng: random.Random, words: int, detours: float) -> Thought:
-        from percasym.puzzles import graph_reasoning
-
         text, colours = graph_reasoning.think(instance, rng, words, detours)
-        return Thought(text, self.write_answer(colours))
+        return Thought(text, self._write(colours))
 
     def vocabulary(self) -> Iterable[str]:
-        from percasym.puzzles import graph_reasoning
-
-        numbers = [str(number) for number in range(self.config.vertices_high + 1)]
         return [
-            *numbers,
-            ",",
+            *(str(number) for number in range(self.config.vertices_high + 1)),
             *ascii_lowercase[: self.config.vertices_high],
-            *CELLS_QUERY.format(v="").split(),
+            ",",
+            *CELLS_QUERY.format(v=self.config.vertices_high).split(),
             *graph_reasoning.WORDS,
         ]
+
+    def _write(self, colours: Iterable[int]) -> str:
+        letters = {str(vertex): ascii_lowercase[colour] for vertex, colour in enumerate(colours)}
+        if self.config.text == "json":
+            return json.dumps(letters)
+        return " ".join(f"{vertex} {letter}" for vertex, letter in letters.items())
 
 
 def _graph(v: int, edges: Iterable[Edge]) -> Graph:
     ordered = tuple(sorted(edges))
-    return Graph(v, ordered, max(colouring(v, ordered), default=-1) + 1)
+    return Graph(v, ordered, max(colouring(v, ordered)) + 1)
 
 
 def _read_edges(text: str, v: int) -> tuple[set[Edge], int]:
@@ -188,40 +191,45 @@ def _read_edges(text: str, v: int) -> tuple[set[Edge], int]:
     words = " ".join(read_words(text))
     if not words:
         return set(), 1
-    numbers = {str(node): node for node in range(v)}
+    numbers = {str(vertex): vertex for vertex in range(v)}
     return _edges_of([[numbers.get(word) for word in part.split()] for part in words.split(",")], v)
 
 
 def _edges_of(value: Any, v: int) -> tuple[set[Edge], int]:
-    """The edges among the pairs of `value`, each as (low, high), and how many of its parts are none."""
+    """The edges among the pairs of `value`, each as (lower, higher), and how many of its parts are none."""
     if not isinstance(value, list):
         return set(), 1
-    edges, bad = set(), 0
+    edges = set()
+    bad = 0
     for pair in value:
-        if isinstance(pair, list) and len(pair) == 2 and all(type(node) is int and 0 <= node < v for node in pair):
-            a, b = pair
-            if a != b:
-                edges.add((min(a, b), max(a, b)))
-                continue
-        bad += 1
+        if _is_edge(pair, v):
+            edges.add((min(pair), max(pair)))
+        else:
+            bad += 1
     return edges, bad
 
 
+def _is_edge(pair: Any, v: int) -> bool:
+    if not isinstance(pair, list) or len(pair) != 2:
+        return False
+    a, b = pair
+    return type(a) is int and type(b) is int and 0 <= a < v and 0 <= b < v and a != b
+
+
 def _read_colours(text: str, v: int) -> tuple[dict[int, str], bool]:
-    """The colour of every node that `text` gives one, and whether it colours each node once and nothing else."""
-    pairs: list[tuple[str, Any]]
+    """The colour of every vertex that `text` gives one, and whether that is all, and each vertex once."""
     if is_json(text):
         value = read_json(text)
-        pairs = list(value.items()) if isinstance(value, dict) else []
-        complete = len(pairs) == v
+        pairs: list[tuple[str, Any]] = list(value.items()) if isinstance(value, dict) else []
+        fits = len(pairs) == v
     else:
         words = read_words(text)
         pairs = list(zip(words[::2], words[1::2], strict=False))
-        complete = len(words) == 2 * v
-    numbers = {str(node): node for node in range(v)}
+        fits = len(words) == 2 * v
+    numbers = {str(vertex): vertex for vertex in range(v)}
     colours = {
-        numbers[node]: colour
-        for node, colour in pairs
-        if node in numbers and isinstance(colour, str) and len(colour) == 1 and colour in ascii_lowercase
+        numbers[vertex]: colour
+        for vertex, colour in pairs
+        if vertex in numbers and isinstance(colour, str) and len(colour) == 1 and colour in ascii_lowercase
     }
-    return colours, complete and len(colours) == v
+    return colours, fits and len(colours) == v

@@ -1,4 +1,4 @@
-"""The picture of a graph: labelled nodes on or near a circle, or anywhere, and straight edges that miss other nodes."""
+"""The picture of a graph: numbered nodes near a circle or anywhere, and edges that keep clear of other nodes."""
 
 import math
 import random
@@ -10,17 +10,26 @@ from percasym.puzzles.drawing import add_noise, draw_label
 from percasym.puzzles.styles import Color, Style
 
 CIRCLE = 0.38  # radius of the circle of nodes, of the image's side
-TRIES = 60  # random layouts, before the plain circle
-BLUE = (0.44, 0.69, 0.89)
+FILLED = 0.34  # radius of a node, of its distance to the next on the circle
+LARGEST = 0.1  # radius of a node, of the image's side
+SMALLEST = (4, 6)  # radius of a node in pixels for numbers of one and two digits
+TRIES = 20  # layouts at random, before the plain circle
+CANDIDATES = 8  # places tried for a node of a scattered layout
+BLUE = (0.55, 0.76, 0.94)
 
 Point = tuple[float, float]
 Edge = tuple[int, int]
 
 
-def node_radius(v: int, side: int) -> float:
-    """Radius in pixels of the nodes of a graph of `v` nodes: they fill a third of the circle, or less."""
-    gap = 2 * CIRCLE * side * math.sin(math.pi / max(v, 3))
-    return min(0.095 * side, 0.34 * gap)
+def node_radius(v: int, side: float) -> float:
+    """Radius of the nodes of a graph of `v` nodes, in pixels as `side` is."""
+    gap = 2 * CIRCLE * math.sin(math.pi / max(v, 2))
+    return side * min(LARGEST, FILLED * gap)
+
+
+def smallest_side(v: int) -> int:
+    """Side in pixels from which on the numbers of `v` nodes can be read."""
+    return math.ceil(SMALLEST[v > 10] / node_radius(v, 1))
 
 
 def draw_graph(v: int, edges: Sequence[Edge], side: int, style: Style, rng: random.Random) -> Image.Image:
@@ -28,82 +37,75 @@ def draw_graph(v: int, edges: Sequence[Edge], side: int, style: Style, rng: rand
     radius = node_radius(v, side)
     points = _layout(v, edges, side, radius, style, rng)
     background = style.background(rng)
-    scale = 4 if side <= 128 else 2  # drawn larger and averaged down: Pillow's lines have hard edges
+    scale = 4 if side <= 128 else 2  # Pillow's lines have hard edges: draw them large, average them down
     large = Image.new("RGB", (side * scale, side * scale), background)
     draw = ImageDraw.Draw(large)
     width = round(max(1.5, side / 150) * scale)
     for a, b in edges:
-        draw.line([_times(points[a], scale), _times(points[b], scale)], fill=style.ink(rng, background), width=width)
+        ends = [(points[end][0] * scale, points[end][1] * scale) for end in (a, b)]
+        draw.line(ends, fill=style.ink(rng, background), width=width)
     fill = _node_color(background, style)
-    outline = style.ink(rng, background)
-    for x, y in (_times(point, scale) for point in points):
-        r = radius * scale
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=fill, outline=outline, width=max(1, width * 2 // 3))
+    for x, y in points:
+        box = tuple(scale * at for at in (x - radius, y - radius, x + radius, y + radius))
+        draw.ellipse(box, fill=fill, outline=style.line(fill), width=max(scale, width // 2))
     image = large.reduce(scale)
     for node, point in enumerate(points):
-        size = radius * (1.65 if node < 10 else 1.25)
+        size = radius * (1.7 if node < 10 else 1.3)
         draw_label(image, str(node), point, radius, size, style.ink(rng, fill), style, rng)
-    return add_noise(image, style.noise, rng)
+    return add_noise(image, style.noise, max(1, round(side / 64)), rng)
 
 
 def _node_color(background: Color, style: Style) -> Color:
-    red, green, blue = (
-        round(b * (1 - style.blue * (1 - channel))) for b, channel in zip(background, BLUE, strict=True)
-    )
+    mixed = (round(b * (1 - style.blue * (1 - blue))) for b, blue in zip(background, BLUE, strict=True))
+    red, green, blue = mixed
     return red, green, blue
-
-
-def _times(point: Point, scale: int) -> Point:
-    return point[0] * scale, point[1] * scale
 
 
 def _layout(
     v: int, edges: Sequence[Edge], side: int, radius: float, style: Style, rng: random.Random
 ) -> list[Point]:
-    """Places of the nodes: near a circle or scattered, and such that no edge comes near a node it does not join."""
+    """Places of the nodes: scattered or near a circle, and such that no edge touches a third node."""
     scattered = rng.random() < style.scatter
-    turn = rng.random() if style.stray else 0.0
-    circle = [
-        (
-            side / 2 + CIRCLE * side * math.sin(2 * math.pi * (place + turn) / v),
-            side / 2 - CIRCLE * side * math.cos(2 * math.pi * (place + turn) / v),
-        )
-        for place in range(v)
-    ]
+    turn = 2 * math.pi / v * rng.random() if style.stray else 0.0
+    angles = [turn + 2 * math.pi * place / v for place in range(v)]
+    circle = [(side * (0.5 + CIRCLE * math.sin(a)), side * (0.5 - CIRCLE * math.cos(a))) for a in angles]
     rng.shuffle(circle)
-    low, high = radius + 1, side - radius - 1
+    if not scattered and not style.stray:
+        return circle
+    low, high = 1.2 * radius, side - 1.2 * radius
     for _ in range(TRIES):
         if scattered:
-            points = [(rng.uniform(low, high), rng.uniform(low, high)) for _ in range(v)]
-        elif style.stray:
-            points = [
-                (
-                    min(high, max(low, x + rng.uniform(-1, 1) * style.stray * side)),
-                    min(high, max(low, y + rng.uniform(-1, 1) * style.stray * side)),
-                )
-                for x, y in circle
-            ]
+            points = _scatter(v, low, high, rng)
         else:
-            break
+            strayed = ([at + side * style.stray * rng.uniform(-1, 1) for at in point] for point in circle)
+            points = [(min(high, max(low, x)), min(high, max(low, y))) for x, y in strayed]
         if _is_clear(points, edges, radius):
             return points
     return circle
 
 
+def _scatter(v: int, low: float, high: float, rng: random.Random) -> list[Point]:
+    """Places far from each other: each is the best of some candidates."""
+    points: list[Point] = []
+    for _ in range(v):
+        candidates = [(rng.uniform(low, high), rng.uniform(low, high)) for _ in range(CANDIDATES)]
+        points.append(max(candidates, key=lambda c: min((math.dist(c, p) for p in points), default=0.0)))
+    return points
+
+
 def _is_clear(points: Sequence[Point], edges: Sequence[Edge], radius: float) -> bool:
-    for i, p in enumerate(points):
-        if any(math.dist(p, q) < 2.6 * radius for q in points[:i]):
-            return False
-    return not any(
-        _distance(points[node], points[a], points[b]) < 1.5 * radius
+    """Whether nodes keep apart and no edge comes near a node that it does not join."""
+    apart = all(math.dist(p, q) > 2.4 * radius for i, p in enumerate(points) for q in points[:i])
+    return apart and all(
+        _distance(point, points[a], points[b]) > 1.4 * radius
         for a, b in edges
-        for node in range(len(points))
+        for node, point in enumerate(points)
         if node not in (a, b)
     )
 
 
 def _distance(p: Point, a: Point, b: Point) -> float:
-    """From p to the line segment between a and b."""
+    """From `p` to the line segment between `a` and `b`."""
     dx, dy = b[0] - a[0], b[1] - a[1]
     along = ((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy)
     along = min(1.0, max(0.0, along))

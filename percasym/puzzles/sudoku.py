@@ -31,11 +31,11 @@ MOST_BLANKS = {4: 12, 6: 26, 8: 42, 9: 56}  # random carving rarely finds more
 TRIES = 1000
 CELLS_QUERY = "describe the grid then solve the sudoku of {rows} x {cols} boxes"
 JSON_QUERY = """\
-The image shows a Sudoku of {size}x{size} cells. Every row, every column and every box of {rows} rows and {cols} \
-columns must hold each of the integers 1 to {size} once.
+The image shows a Sudoku of {size}x{size} cells. Every row, every column and every box of {rows} rows and \
+{cols} columns must hold each of the integers 1 to {size} once.
 First describe the grid: write what the image shows between <caption> and </caption> as a {size}x{size} JSON \
-list with integers, and "-" for a blank. Then think step by step. At last write the solved grid between <answer> \
-and </answer> as a {size}x{size} JSON list with integers."""
+list with integers, and "-" for a blank. Then think step by step. At last write the solved grid between \
+<answer> and </answer> as a {size}x{size} JSON list with integers."""
 
 Grid = tuple[tuple[int, ...], ...]
 
@@ -68,8 +68,8 @@ class SudokuConfig(PuzzleConfig):
         low, high = self.blanks
         if not low <= high <= MOST_BLANKS[self.size]:
             raise ValueError(
-                f"blanks_low {low} and blanks_high {high} are no range within 1 to {MOST_BLANKS[self.size]}, the most "
-                f"blanks with which {self.size}x{self.size} Sudokus of one solution are easy to find"
+                f"blanks_low {low} and blanks_high {high} are no range within 1 to {MOST_BLANKS[self.size]}, "
+                f"the most blanks with which {self.size}x{self.size} Sudokus of one solution are easy to find"
             )
         if self.side < 10 * self.size:
             raise ValueError(

@@ -1,24 +1,26 @@
-"""Sudoku with boxes of any size: search on bit boards, random full grids, and puzzles with one solution.
+"""Sudoku with boxes of any size: search on bit boards, random full grids, puzzles with one solution.
 
-A board holds one integer per digit, whose bit i says that the digit may still stand in cell i. A few operations on
-whole boards find every cell with a single candidate at once, which makes pure Python fast enough. Grids are flat
-here: the digits of all cells row by row, 0 for a blank.
+A board holds one integer per digit, whose bit i says that the digit may still stand in cell i. A few
+operations on whole boards find all cells with a single candidate at once, which makes plain Python fast
+enough. A grid is flat here: the digits of all cells row by row, 0 for a blank.
 """
 
 import random
 from collections.abc import Sequence
 from functools import lru_cache
 
-MOST_NODES = 3000  # of one search: proper puzzles need a handful, and a described grid may have no solution at all
+MOST_NODES = 3000  # of one search: a proper puzzle needs a handful, a described one may never end
 
 
 class Geometry:
     """Cells and units of a Sudoku whose boxes have `rows` x `cols` cells.
 
     Attributes:
-        size: digits, and cells in each row, column and box.
+        size: the number of digits, and of cells in a unit.
+        cells: the number of cells.
+        all_cells: the mask of all cells.
         units: the cells of every row, column and box.
-        others: for every cell the mask of all cells but itself and those it shares a unit with.
+        others: for every cell the mask of the cells that share no unit with it.
     """
 
     def __init__(self, rows: int, cols: int) -> None:
@@ -32,8 +34,10 @@ class Geometry:
             for unit in (("row", row), ("column", column), ("box", box)):
                 units.setdefault(unit, []).append(cell)
         self.units = [tuple(members) for members in units.values()]
-        seen = [set().union(*(unit for unit in self.units if cell in unit)) for cell in range(self.cells)]
-        self.others = [self.all_cells & ~sum(1 << cell for cell in cells) for cells in seen]
+        self.others = [self.all_cells] * self.cells
+        for members in self.units:
+            for cell in members:
+                self.others[cell] &= ~sum(1 << member for member in members)
 
 
 @lru_cache
@@ -43,19 +47,17 @@ def geometry(rows: int, cols: int) -> Geometry:
 
 
 def solve(g: Geometry, grid: Sequence[int]) -> list[int] | None:
-    """A solution of `grid`; None where it has none, or none that `MOST_NODES` steps of search could find."""
-    start = _board(g, grid)
-    if start is None:
+    """A solution of `grid`; None where it has none, or none within a search of `MOST_NODES` nodes."""
+    if any(_has_a_digit_twice(grid, unit) for unit in g.units):
         return None
     try:
-        found = _Search(g).run(*start)
+        return _filled(grid, _Search(g).run(*_board(g, grid)))
     except _GivenUp:
         return None
-    return None if found is None else _filled(grid, found)
 
 
 def random_grid(g: Geometry, rng: random.Random) -> list[int]:
-    """A full grid: random boxes on the diagonal, then a search in random order for the rest."""
+    """A full grid: random boxes on the diagonal, the rest by a search in random order."""
     while True:
         grid = [0] * g.cells
         for box in range(min(g.rows, g.cols)):
@@ -64,15 +66,13 @@ def random_grid(g: Geometry, rng: random.Random) -> list[int]:
             for row in range(g.rows):
                 start = (box * g.rows + row) * g.size + box * g.cols
                 grid[start : start + g.cols] = digits[row * g.cols : (row + 1) * g.cols]
-        start_board = _board(g, grid)
-        assert start_board is not None  # boxes on the diagonal share no row and no column
-        found = _Search(g, rng).run(*start_board)
-        if found is not None:
-            return _filled(grid, found)
+        full = _filled(grid, _Search(g, rng).run(*_board(g, grid)))
+        if full is not None:
+            return full
 
 
 def carve(g: Geometry, full: Sequence[int], blanks: int, rng: random.Random) -> list[int] | None:
-    """`full` with `blanks` random cells blanked so that one solution is left; None if this order of cells has none.
+    """`full` with `blanks` cells blanked in random order so that it stays the only solution, if that can be.
 
     A cell can be blanked just when no other digit in it leads to a solution.
     """
@@ -80,21 +80,19 @@ def carve(g: Geometry, full: Sequence[int], blanks: int, rng: random.Random) -> 
     order = list(range(g.cells))
     rng.shuffle(order)
     for tried, cell in enumerate(order):
-        if not blanks or g.cells - tried < blanks:
+        if not 0 < blanks <= g.cells - tried:
             break
         digit, grid[cell] = grid[cell], 0
-        if _only(g, grid, cell, digit):
+        if _is_forced(g, grid, cell, digit):
             blanks -= 1
         else:
             grid[cell] = digit
     return None if blanks else grid
 
 
-def _only(g: Geometry, grid: Sequence[int], cell: int, digit: int) -> bool:
-    """Whether `digit` is the only one that solves `grid` in the blank `cell`."""
-    start = _board(g, grid)
-    assert start is not None
-    board, left = start
+def _is_forced(g: Geometry, grid: Sequence[int], cell: int, digit: int) -> bool:
+    """Whether no digit but `digit` in the blank `cell` solves `grid`."""
+    board, left = _board(g, grid)
     board[digit - 1] &= ~(1 << cell)
     try:
         return _Search(g).run(board, left) is None
@@ -102,24 +100,49 @@ def _only(g: Geometry, grid: Sequence[int], cell: int, digit: int) -> bool:
         return False
 
 
+def _has_a_digit_twice(grid: Sequence[int], unit: Sequence[int]) -> bool:
+    digits = [grid[cell] for cell in unit if grid[cell]]
+    return len(set(digits)) < len(digits)
+
+
+def _board(g: Geometry, grid: Sequence[int]) -> tuple[list[int], int]:
+    """The board that the digits of `grid` leave, and the mask of its blanks."""
+    board = [g.all_cells] * g.size
+    left = g.all_cells
+    for cell, digit in enumerate(grid):
+        if digit:
+            board[digit - 1] &= g.others[cell]
+            left ^= 1 << cell
+    return [places & left for places in board], left
+
+
+def _filled(grid: Sequence[int], found: list[tuple[int, int]] | None) -> list[int] | None:
+    if found is None:
+        return None
+    full = list(grid)
+    for cell, digit in found:
+        full[cell] = digit
+    return full
+
+
 class _GivenUp(Exception):
-    pass
+    """A search took more than `MOST_NODES` nodes."""
 
 
 class _Search:
-    """Depth-first search: fill cells with a single candidate, else branch on a cell with few."""
+    """Depth-first search that fills cells with a single candidate, else branches on a cell with few."""
 
     def __init__(self, g: Geometry, rng: random.Random | None = None) -> None:
         self.others, self.rng, self.nodes = g.others, rng, 0
 
     def run(self, board: list[int], left: int) -> list[tuple[int, int]] | None:
-        """The (cell, digit) of all cells in the mask `left`, or None; `board` is used up."""
+        """(cell, digit) for all cells in the mask `left`, or None where that cannot be; uses `board` up."""
         self.nodes += 1
         if self.nodes > MOST_NODES:
             raise _GivenUp
-        placed = []
+        found: list[tuple[int, int]] = []
         while left:
-            once = twice = thrice = 0
+            once = twice = thrice = 0  # the cells with at least so many candidates
             for places in board:
                 thrice |= twice & places
                 twice |= once & places
@@ -128,23 +151,26 @@ class _Search:
                 return None  # a cell without a candidate
             singles = once & ~twice
             if not singles:
-                break
+                return self._branch(board, left, (twice & ~thrice) or thrice, found)
             while singles:
                 bit = singles & -singles
                 digit = next((d for d, places in enumerate(board) if places & bit), None)
                 if digit is None:
-                    return None  # a single before this one took its last candidate
+                    return None  # filling another single took its candidate away
                 cell = bit.bit_length() - 1
                 board[digit] &= self.others[cell]
-                placed.append((cell, digit + 1))
+                found.append((cell, digit + 1))
                 singles ^= bit
                 left ^= bit
-        else:
-            return placed
-        choices = (twice & ~thrice) or thrice
+        return found
+
+    def _branch(
+        self, board: list[int], left: int, choices: int, found: list[tuple[int, int]]
+    ) -> list[tuple[int, int]] | None:
+        """Try every digit in the first cell of the mask `choices`."""
         bit = choices & -choices
         cell = bit.bit_length() - 1
-        digits = [d for d, places in enumerate(board) if places & bit]
+        digits = [digit for digit, places in enumerate(board) if places & bit]
         if self.rng is not None:
             self.rng.shuffle(digits)
         for digit in digits:
@@ -152,25 +178,5 @@ class _Search:
             branch[digit] &= self.others[cell]
             rest = self.run(branch, left ^ bit)
             if rest is not None:
-                return [*placed, (cell, digit + 1), *rest]
+                return [*found, (cell, digit + 1), *rest]
         return None
-
-
-def _board(g: Geometry, grid: Sequence[int]) -> tuple[list[int], int] | None:
-    """The board that the filled cells leave and the mask of blanks, or None where a unit has a digit twice."""
-    board = [g.all_cells] * g.size
-    left = g.all_cells
-    for cell, digit in enumerate(grid):
-        if digit:
-            if not board[digit - 1] >> cell & 1:
-                return None
-            board[digit - 1] &= g.others[cell]
-            left ^= 1 << cell
-    return [places & left for places in board], left
-
-
-def _filled(grid: Sequence[int], placed: list[tuple[int, int]]) -> list[int]:
-    result = list(grid)
-    for cell, digit in placed:
-        result[cell] = digit
-    return result
