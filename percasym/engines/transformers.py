@@ -1,6 +1,7 @@
 """The embedded engine: any image-text-to-text checkpoint of transformers, in this process."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -30,8 +31,6 @@ class TransformersEngine:
         self.model = model
         self.processor = processor
         self.batch_size = batch_size
-        if model.config.text_config._attn_implementation == "sdpa":  # on prompts it is the same function
-            model.set_attn_implementation({"text_config": GROUPED})
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yields a batch when its last completion is finished; holds `WINDOW` batches of requests."""
@@ -39,12 +38,8 @@ class TransformersEngine:
         requests = iter(requests)
         while window := sorted(islice(requests, WINDOW * self.batch_size), key=_size):
             for start in range(0, len(window), self.batch_size):
-                was_training = self.model.training
-                self.model.eval()
-                try:
+                with _prepared(self.model):
                     completions = self._complete(window[start : start + self.batch_size], sampling, ending)
-                finally:
-                    self.model.train(was_training)
                 yield from completions
 
     @torch.inference_mode()
@@ -93,6 +88,20 @@ class TransformersEngine:
                     positions: Tensor = module.get_rope_index(**{name: inputs[name] for name in wanted})[0]
                     return positions
         return (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+
+
+@contextmanager
+def _prepared(model: PreTrainedModel) -> Iterator[None]:
+    """Within, the model is in evaluation mode and decodes fast; afterwards it is as it was."""
+    training, attention = model.training, model.config.text_config._attn_implementation
+    model.eval()
+    if attention == "sdpa":
+        model.set_attn_implementation({"text_config": GROUPED})
+    try:
+        yield
+    finally:
+        model.set_attn_implementation({"text_config": attention})
+        model.train(training)
 
 
 def choose(logits: Tensor, sampling: Sampling, draws: Sequence[np.random.Generator]) -> Tensor:
