@@ -14,6 +14,7 @@ from percasym.rewards import Score
 
 CONFIDENCE = 0.95
 RESAMPLES = 5_000
+RESAMPLED_AT_ONCE = 1 << 18  # items; 2 MB stay in the cache
 
 Mode = Literal["end_to_end", "oracle"]
 Outcome = Literal["right", "lucky", "perception", "reasoning", "both", "format"]
@@ -87,33 +88,28 @@ def wilson(successes: int, n: int) -> Estimate:
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # Where all or none are right, a bound is the share itself: rounding must not put it on the wrong side.
-    return Estimate(share, min(share, centre - half), max(share, centre + half), n)
+    # Where all or none are right, one bound is the share itself, 0 or 1: rounding must not put it aside.
+    return Estimate(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)), n)
 
 
 def bootstrap(values: Sequence[float] | npt.NDArray[Any], seed: int = 0) -> Estimate:
-    """A mean with its percentile bootstrap interval over the items (Efron 1979).
-
-    Resampling n items draws how often each distinct value comes from a multinomial distribution, so that a
-    partial credit with few distinct values costs little however many items there are.
+    """A mean with its percentile bootstrap interval over the items (Efron 1979, Ann. Statist. 7, 1).
 
     Raises:
         ValueError: no values.
     """
     if len(values) == 0:
         raise ValueError("no mean of no values")
-    distinct, counts = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
-    n = int(counts.sum())
+    items = np.asarray(values, dtype=np.float64)
+    n = len(items)
     rng = np.random.default_rng(seed)
-    block = max(1, 2**22 // len(distinct))  # resamples at a time: at most 32 MB of counts
-    means = np.concatenate(
-        [
-            rng.multinomial(n, counts / n, size=min(block, RESAMPLES - done)) @ distinct / n
-            for done in range(0, RESAMPLES, block)
-        ]
-    )
+    means = np.empty(RESAMPLES)
+    block = max(1, RESAMPLED_AT_ONCE // n)
+    for start in range(0, RESAMPLES, block):
+        part = means[start : start + block]
+        part[:] = items[rng.integers(n, size=(len(part), n), dtype=np.int32)].mean(axis=1)
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(float(distinct @ counts / n), float(low), float(high), n)
+    return Estimate(float(items.mean()), float(low), float(high), n)
 
 
 def paired_bootstrap(x: Sequence[float], y: Sequence[float], seed: int = 0) -> Estimate:
