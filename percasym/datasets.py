@@ -304,9 +304,7 @@ def _open_shard(path: Path) -> Iterator[pq.ParquetFile]:
 def _check_columns(path: Path, schema: pa.Schema) -> None:
     for expected in FEATURES.arrow_schema:
         if expected.name not in schema.names:
-            raise PercasymError(
-                f"{path} has no column {expected.name!r}: it is no data set of percasym"
-            )
+            raise PercasymError(f"{path} has no column {expected.name!r}: it is no data set of percasym")
         found = schema.field(expected.name).type
         if found != expected.type and not (pa.types.is_large_string(found) and expected.type == pa.string()):
             raise PercasymError(f"{path}: its column {expected.name!r} is {found}, not {expected.type}")

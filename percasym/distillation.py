@@ -37,9 +37,12 @@ class Request(NamedTuple):
 
 
 class Teacher(Protocol):
-    """Whoever reasons. `name` says who in reports."""
+    """Whoever reasons."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Who that is, for reports."""
+        ...
 
     def respond(self, requests: Iterable[Request]) -> Iterator[tuple[str, Thought]]:
         """A thought for each request, with its id, in any order; none for a request that failed.
