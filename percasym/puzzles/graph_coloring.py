@@ -120,8 +120,8 @@ class GraphColoringPuzzle(Puzzle[Graph]):
                 if not bad and graph.c == value["c"]:
                     return graph
         raise PercasymError(
-            f'no JSON {{"v", "c", "edges"}} of a graph of at most {MOST_VERTICES} vertices with its chromatic '
-            f"number c: {text[:60]!r}"
+            f'no JSON {{"v", "c", "edges"}} of a graph of at most {MOST_VERTICES} vertices with its '
+            f"chromatic number c: {text[:60]!r}"
         )
 
     def solve(self, instance: Graph) -> tuple[int, ...]:
@@ -143,8 +143,8 @@ class GraphColoringPuzzle(Puzzle[Graph]):
     def score_answer(self, instance: Graph, text: str) -> Credit:
         """Exact: every vertex coloured, no edge within a colour, at most c colours.
 
-        Partial: the share of edges between two colours; where more than c colours are used, c / (their number)
-        of it, lest a colour for every vertex look right.
+        Partial: the share of edges between two colours; with more than c colours, c / (their number) of it,
+        lest a colour for every vertex look right.
         """
         colours, complete = _read_colours(text, instance.v)
         if instance.edges:

@@ -1,4 +1,4 @@
-"""The picture of a graph: numbered nodes near a circle or anywhere, and edges that keep clear of other nodes."""
+"""The picture of a graph: numbered nodes near a circle, and edges that keep clear of other nodes."""
 
 import math
 import random
@@ -10,11 +10,10 @@ from percasym.puzzles.drawing import add_noise, draw_label
 from percasym.puzzles.styles import Color, Style
 
 CIRCLE = 0.38  # radius of the circle of nodes, of the image's side
-FILLED = 0.34  # radius of a node, of its distance to the next on the circle
 LARGEST = 0.1  # radius of a node, of the image's side
 SMALLEST = (4, 6)  # radius of a node in pixels for numbers of one and two digits
-TRIES = 20  # layouts at random, before the plain circle
-CANDIDATES = 8  # places tried for a node of a scattered layout
+TRIES = 16  # layouts, each nearer to the circle than the one before
+GRAINS = 6  # of noise along a node's radius
 BLUE = (0.55, 0.76, 0.94)
 
 Point = tuple[float, float]
@@ -22,9 +21,14 @@ Edge = tuple[int, int]
 
 
 def node_radius(v: int, side: float) -> float:
-    """Radius of the nodes of a graph of `v` nodes, in pixels as `side` is."""
-    gap = 2 * CIRCLE * math.sin(math.pi / max(v, 2))
-    return side * min(LARGEST, FILLED * gap)
+    """Radius of the nodes of a graph of `v` nodes, in pixels as `side` is.
+
+    On the circle they keep clear of each other, and of the edges that pass them most closely: those between
+    their two neighbours.
+    """
+    next_node = 2 * CIRCLE * math.sin(math.pi / v)
+    next_edge = CIRCLE * (1 - math.cos(2 * math.pi / v))
+    return side * min(LARGEST, 0.34 * next_node, 0.8 * next_edge)
 
 
 def smallest_side(v: int) -> int:
@@ -52,7 +56,7 @@ def draw_graph(v: int, edges: Sequence[Edge], side: int, style: Style, rng: rand
     for node, point in enumerate(points):
         size = radius * (1.7 if node < 10 else 1.3)
         draw_label(image, str(node), point, radius, size, style.ink(rng, fill), style, rng)
-    return add_noise(image, style.noise, max(1, round(side / 64)), rng)
+    return add_noise(image, style.noise, max(1, round(radius / GRAINS)), rng)
 
 
 def _node_color(background: Color, style: Style) -> Color:
@@ -64,40 +68,26 @@ def _node_color(background: Color, style: Style) -> Color:
 def _layout(
     v: int, edges: Sequence[Edge], side: int, radius: float, style: Style, rng: random.Random
 ) -> list[Point]:
-    """Places of the nodes: scattered or near a circle, and such that no edge touches a third node."""
-    scattered = rng.random() < style.scatter
+    """Places of the nodes: on a circle, and from there astray as far as edges keep clear of other nodes."""
     turn = 2 * math.pi / v * rng.random() if style.stray else 0.0
     angles = [turn + 2 * math.pi * place / v for place in range(v)]
     circle = [(side * (0.5 + CIRCLE * math.sin(a)), side * (0.5 - CIRCLE * math.cos(a))) for a in angles]
     rng.shuffle(circle)
-    if not scattered and not style.stray:
-        return circle
-    low, high = 1.2 * radius, side - 1.2 * radius
-    for _ in range(TRIES):
-        if scattered:
-            points = _scatter(v, low, high, rng)
-        else:
-            strayed = ([at + side * style.stray * rng.uniform(-1, 1) for at in point] for point in circle)
-            points = [(min(high, max(low, x)), min(high, max(low, y))) for x, y in strayed]
+    low, high = 1.1 * radius, side - 1.1 * radius
+    for left in range(TRIES, 0, -1):
+        reach = style.stray * side * left / TRIES
+        strayed = ([at + reach * rng.uniform(-1, 1) for at in point] for point in circle)
+        points = [(min(high, max(low, x)), min(high, max(low, y))) for x, y in strayed]
         if _is_clear(points, edges, radius):
             return points
     return circle
 
 
-def _scatter(v: int, low: float, high: float, rng: random.Random) -> list[Point]:
-    """Places far from each other: each is the best of some candidates."""
-    points: list[Point] = []
-    for _ in range(v):
-        candidates = [(rng.uniform(low, high), rng.uniform(low, high)) for _ in range(CANDIDATES)]
-        points.append(max(candidates, key=lambda c: min((math.dist(c, p) for p in points), default=0.0)))
-    return points
-
-
 def _is_clear(points: Sequence[Point], edges: Sequence[Edge], radius: float) -> bool:
     """Whether nodes keep apart and no edge comes near a node that it does not join."""
-    apart = all(math.dist(p, q) > 2.4 * radius for i, p in enumerate(points) for q in points[:i])
+    apart = all(math.dist(p, q) > 2.2 * radius for i, p in enumerate(points) for q in points[:i])
     return apart and all(
-        _distance(point, points[a], points[b]) > 1.4 * radius
+        _distance(point, points[a], points[b]) > 1.2 * radius
         for a, b in edges
         for node, point in enumerate(points)
         if node not in (a, b)

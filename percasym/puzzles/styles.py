@@ -1,7 +1,7 @@
 """How an image looks: named presets, and how far to go from the clean one towards each.
 
-Every number of a style is a share: of the full intensity, of a cell's side, of a glyph's height. So a style looks the
-same at 64 and at 369 pixels, and "hard:0.5" is half way from clean to hard in all of them.
+Every number of a style is an angle or a share: of the full intensity, of a cell's side, of a glyph's height.
+So a style looks the same at 64 and at 369 pixels, and "hard:0.5" is half way from clean to hard in each.
 """
 
 import random
@@ -29,8 +29,7 @@ class Style:
         hue: the most that a channel of the ink goes above black.
         lines: darkness of the lines of a grid.
         blue: how blue the nodes of a graph are.
-        scatter: probability that the nodes of a graph lie anywhere rather than near a circle.
-        stray: most displacement of a node from its place on the circle, of the image's side.
+        stray: most displacement of a graph's node from its place on a circle, of the image's side.
     """
 
     noise: float = 0.0
@@ -43,7 +42,6 @@ class Style:
     hue: float = 0.0
     lines: float = 0.4
     blue: float = 0.0
-    scatter: float = 0.0
     stray: float = 0.0
 
     def background(self, rng: random.Random) -> Color:
@@ -69,14 +67,14 @@ def _color(channels: list[float]) -> Color:
 CLEAN = Style()
 STYLES: dict[str, Style] = {
     "clean": CLEAN,
-    "paper": Style(lines=1.0, blue=1.0, stray=0.03),  # the released look: black on white, blue nodes
+    "paper": Style(lines=1.0, blue=1.0, stray=0.1),  # the released look: black on white, blue nodes
     "varied": Style(
         noise=0.06, fonts=5, rotation=8, fade=0.2, jitter=0.08, resize=0.1, tint=0.2, hue=0.45,
-        lines=0.5, blue=0.4, scatter=0.5, stray=0.06,
+        lines=0.5, blue=0.4, stray=0.15,
     ),
     "hard": Style(
         noise=0.30, fonts=5, rotation=15, fade=0.3, jitter=0.19, resize=0.18, tint=0.2, hue=0.4,
-        lines=0.3, blue=0.3, scatter=0.7, stray=0.08,
+        lines=0.3, blue=0.3, stray=0.25,
     ),
 }  # fmt: skip
 
@@ -90,7 +88,8 @@ def parse_style(text: str) -> Style:
     """
     name, colon, number = text.partition(":")
     if name not in STYLES:
-        raise PercasymError(f"no style {name!r}: use one of {', '.join(STYLES)}, or NAME:STRENGTH as in hard:0.5")
+        known = ", ".join(STYLES)
+        raise PercasymError(f"no style {name!r}: use one of {known}, or NAME:STRENGTH as in hard:0.5")
     try:
         strength = float(number) if colon else 1.0
     except ValueError:
