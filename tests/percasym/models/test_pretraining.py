@@ -1,0 +1,55 @@
+"""A base learns its two abilities from rows that have either an image or a caption, never both."""
+
+from typing import Any
+
+import pytest
+
+from percasym.datasets import FEATURES, generate_rows
+from percasym.distillation import SolverTeacher
+from percasym.models.pretraining import pretraining_rows
+from percasym.puzzles import Puzzle, load_puzzle
+from percasym.rewards import score
+
+CELLS = {"text": "cells", "side": 64, "style": "hard"}
+
+
+@pytest.fixture(params=["sudoku", "graph_coloring"])
+def puzzle(request: pytest.FixtureRequest) -> Puzzle[Any]:
+    sizes = {"rows": 2, "cols": 2} if request.param == "sudoku" else {}
+    return load_puzzle(request.param, {**CELLS, **sizes})
+
+
+def test_each_row_has_one_ability(puzzle: Puzzle[Any]) -> None:
+    rows = list(pretraining_rows(puzzle, SolverTeacher(), seed=3, n=20))
+    clean = {row["id"]: row["image"] for row in generate_rows(puzzle, "pretrain", 3, 20, style="clean")}
+    transcribed = [row for row in rows if row["image"] is not None]
+    solved = [row for row in rows if row["image"] is None]
+    assert len(transcribed) == len(solved) == 10
+    assert len({row["id"] for row in rows}) == 20
+    for row in rows:
+        assert set(row) == set(FEATURES)
+        instance = puzzle.read_ground_truth(row["ground_truth"])
+        assert puzzle.split_of(instance) == "pretrain"
+        result = score(puzzle, instance, row["prefix"] + row["response"])
+        assert result.a_p
+        assert result.a == (row["image"] is None)
+    for row in transcribed:
+        assert row["prefix"] == ""
+        assert row["response"] == f"<caption> {row['perception']} </caption>"
+        assert row["image"] == clean[row["id"]], "the clean style, whatever the style of the puzzle"
+    for row in solved:
+        assert row["prefix"] == f"<caption> {row['perception']} </caption>"
+        assert "<caption>" not in row["response"]
+        assert row["response"].endswith("</answer>")
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.25, 2), (1.0, 8)])
+def test_the_share_is_exact(puzzle: Puzzle[Any], share: float, expected: int) -> None:
+    rows = pretraining_rows(puzzle, SolverTeacher(), seed=0, n=8, transcribe_share=share)
+    assert sum(row["image"] is not None for row in rows) == expected
+
+
+def test_the_same_seed_gives_the_same_rows(puzzle: Puzzle[Any]) -> None:
+    first, again, other = (list(pretraining_rows(puzzle, SolverTeacher(), seed, n=4)) for seed in (0, 0, 1))
+    assert first == again
+    assert not {row["id"] for row in first} & {row["id"] for row in other}
