@@ -129,6 +129,8 @@ def test_a_response_depends_on_seed_and_item_alone():
     assert together == apart[::-1]
     other = [row["response"] for row in distill(rows, teacher, 2, 1, Report())]
     assert not set(together) & set(other)
+    namesake = {**rows[0], "id": "another"}
+    assert next(distill([namesake], teacher, 1, 1, Report()))["response"] != together[0]
 
 
 def test_rows_stream():
