@@ -7,6 +7,8 @@ import pytest
 from percasym.datasets import FEATURES, generate_rows
 from percasym.distillation import SolverTeacher
 from percasym.models.pretraining import pretraining_rows
+from percasym.models.tiny import VISION_TOKENS
+from percasym.models.tokenizer import word_tokenizer
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.rewards import score
 
@@ -53,3 +55,11 @@ def test_the_same_seed_gives_the_same_rows(puzzle: Puzzle[Any]) -> None:
     first, again, other = (list(pretraining_rows(puzzle, SolverTeacher(), seed, n=4)) for seed in (0, 0, 1))
     assert first == again
     assert not {row["id"] for row in first} & {row["id"] for row in other}
+
+
+@pytest.mark.parametrize("architecture", ["qwen3_vl", "internvl"])
+def test_every_word_of_a_row_is_one_token_of_a_miniature(architecture: str, puzzle: Puzzle[Any]) -> None:
+    tokenizer = word_tokenizer(puzzle.vocabulary(), VISION_TOKENS[architecture])
+    for row in pretraining_rows(puzzle, SolverTeacher(), seed=5, n=40):
+        text = f"{row['query']} {row['prefix']} {row['response']}"
+        assert tokenizer.tokenize(text) == text.split()
