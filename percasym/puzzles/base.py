@@ -97,11 +97,18 @@ class Puzzle(ABC, Generic[InstanceT]):
     def generate(self, rng: random.Random) -> InstanceT:
         """A random instance: a function of the config and the state of `rng`, and of nothing else."""
 
+    def vary(self, instance: InstanceT, rng: random.Random) -> InstanceT:
+        """An instance as likely as `instance`, for `item` to try when that lies in another split.
+
+        It is a new one where a family knows no cheaper way.
+        """
+        return self.generate(rng)
+
     def item(self, split: Split, seed: int, index: int) -> Item[InstanceT]:
         """Item `index` of `split`, made alone and the same in every process.
 
-        Instances are drawn until one lies in the split. The stream of a draw is named by family, generation
-        knobs, split, seed, index and attempt, so that neighbouring seeds and indices share nothing.
+        Instances are drawn until one lies in the split. The stream of draws is named by family, generation
+        knobs, split, seed and index, so that neighbouring seeds and indices share nothing.
 
         Raises:
             PercasymError: an unknown split, or a config with so few instances that none lies in the split.
@@ -109,10 +116,12 @@ class Puzzle(ABC, Generic[InstanceT]):
         if split not in SPLITS:
             raise PercasymError(f"no split {split!r}: use one of {', '.join(SPLITS)}")
         knobs = self.config.model_dump(mode="json", exclude={"text", "style", "side"})
-        for attempt in range(ATTEMPTS):
-            instance = self.generate(stream("item", self.name, knobs, split, seed, index, attempt))
+        rng = stream("item", self.name, knobs, split, seed, index)
+        instance = self.generate(rng)
+        for _ in range(ATTEMPTS):
             if self.split_of(instance) == split:
                 return Item(f"{self.name}-{split}-{seed}-{index}", split, seed, index, instance)
+            instance = self.vary(instance, rng)
         raise PercasymError(f"{self.name} has too few instances for a split {split!r}: make them larger")
 
     def split_of(self, instance: InstanceT) -> Split:
@@ -169,6 +178,14 @@ class Puzzle(ABC, Generic[InstanceT]):
     @abstractmethod
     def score_answer(self, instance: InstanceT, text: str) -> Credit:
         """How well `text` answers `instance`, by verification: any right answer is as good as `answer`."""
+
+    def answers_caption(self, instance: InstanceT, caption: str, text: str) -> bool:
+        """Whether `text` is a right answer to the puzzle that `caption` describes, be it `instance` or not.
+
+        A family whose described puzzles take long to solve may know an answer's worth without solving them.
+        """
+        described = self.read_perception(caption, instance)
+        return described is not None and self.score_answer(described, text).exact
 
     def reasoning(self, instance: InstanceT, rng: random.Random, words: int, detours: float) -> Thought:
         """A chain of thought of about `words` words, and its answer.

@@ -13,7 +13,7 @@ def colouring(v: int, edges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
     for a, b in edges:
         neighbours[a] |= 1 << b
         neighbours[b] |= 1 << a
-    clique = _large_clique(neighbours)
+    clique = _clique(neighbours)
     colours = len(clique)
     while (found := _Search(neighbours, colours).run(clique)) is None:
         colours += 1
@@ -21,17 +21,17 @@ def colouring(v: int, edges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
     return tuple(numbers.setdefault(colour, len(numbers)) for colour in found)
 
 
-def _large_clique(neighbours: list[int]) -> list[int]:
-    """The largest of the cliques grown greedily from every node: each of its nodes needs its own colour."""
-    best: list[int] = []
-    for node in range(len(neighbours)):
-        clique, left = [node], neighbours[node]
-        while left:
-            node = max(_members(left), key=[(around & left).bit_count() for around in neighbours].__getitem__)
-            clique.append(node)
-            left &= neighbours[node]
-        best = max(best, clique, key=len)
-    return best
+def _clique(neighbours: list[int]) -> list[int]:
+    """Nodes that are all joined to each other, as many as greed finds: each of them needs a colour of its
+    own."""
+    clique: list[int] = []
+    left = (1 << len(neighbours)) - 1
+    while left:
+        joined = {node: (neighbours[node] & left).bit_count() for node in _members(left)}
+        node = max(joined, key=joined.__getitem__)
+        clique.append(node)
+        left &= neighbours[node]
+    return clique
 
 
 def _members(mask: int) -> Iterator[int]:

@@ -8,10 +8,12 @@ p* is the partly filled grid, in which "-" is a blank:
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
+from operator import eq, itemgetter
 from typing import Any, Self
 
 from PIL import Image
@@ -94,7 +96,7 @@ class Sudoku:
     @property
     def cells(self) -> list[int]:
         """The digits of all cells, row by row."""
-        return [digit for row in self.grid for digit in row]
+        return list(chain.from_iterable(self.grid))
 
     @property
     def geometry(self) -> Geometry:
@@ -119,6 +121,14 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         raise PercasymError(
             f"no {g.size}x{g.size} Sudoku with {blanks} blanks was found: ask for fewer blanks"
         )
+
+    def vary(self, instance: Sudoku, rng: random.Random) -> Sudoku:
+        """`instance` with its digits renamed, or now and then a new one: names run out."""
+        if rng.random() < 0.1:
+            return self.generate(rng)
+        digits = list(range(1, instance.size + 1))
+        rng.shuffle(digits)
+        return self._sudoku([digit and digits[digit - 1] for digit in instance.cells])
 
     def render(self, instance: Sudoku, rng: random.Random, style: str | None = None) -> Image.Image:
         look = parse_style(style or self.config.style)
@@ -160,22 +170,25 @@ class SudokuPuzzle(Puzzle[Sudoku]):
     def score_perception(self, instance: Sudoku, text: str) -> Credit:
         """Exact: the same grid. Partial: the share of cells that are right."""
         cells, complete = _read(text, instance.size)
-        truth = instance.cells
-        right = sum(map(int.__eq__, cells, truth))
-        return Credit(complete and right == len(truth), right / len(truth))
+        right = sum(map(eq, cells, instance.cells))
+        return Credit(complete and right == len(cells), right / len(cells))
 
     def score_answer(self, instance: Sudoku, text: str) -> Credit:
         """Exact: the grid, filled by the rules. Partial: the share of its blanks that are right."""
         cells, complete = _read(text, instance.size)
-        if complete and _solves(cells, instance):
+        solved = tuple(chain.from_iterable(self.solve(instance) or ()))
+        if cells == solved or (complete and _solves(cells, instance)):
             return Credit(True, 1.0)
-        solution = self.solve(instance)
         blanks = instance.cells.count(0)
-        if solution is None or not blanks:
+        if not solved or not blanks:
             return Credit(False, 0.0)
-        solved = (digit for row in solution for digit in row)
         right = sum(a == b and not c for a, b, c in zip(cells, solved, instance.cells, strict=True))
         return Credit(False, right / blanks)
+
+    def answers_caption(self, instance: Sudoku, caption: str, text: str) -> bool:
+        described = self.read_perception(caption, instance)
+        cells, complete = _read(text, instance.size)
+        return described is not None and complete and _solves(cells, described)
 
     def reasoning(self, instance: Sudoku, rng: random.Random, words: int, detours: float) -> Thought:
         text, grid = sudoku_reasoning.think(instance, rng, words, detours)
@@ -216,7 +229,14 @@ def _reader(size: int) -> tuple[dict[str, int], dict[str, int]]:
     return numbers, {BLANK: 0, **{str(digit): digit for digit in range(size + 1)}}
 
 
-def _read(text: str, size: int) -> tuple[list[int], bool]:
+@lru_cache
+def _digits(size: int) -> dict[Any, int]:
+    """The digit of every JSON value that stands for one."""
+    return {BLANK: 0, **{digit: digit for digit in range(size + 1)}}
+
+
+@lru_cache(maxsize=256)  # scoring reads a text for more than one reason
+def _read(text: str, size: int) -> tuple[tuple[int, ...], bool]:
     """The digit of every cell that `text` gives, -1 for the others, and whether it gives the whole grid."""
     if is_json(text):
         return _read_rows(read_json(text), size)
@@ -226,32 +246,36 @@ def _read(text: str, size: int) -> tuple[list[int], bool]:
     for name, digit in pairwise(words):
         if name in numbers and cells[numbers[name]] < 0:
             cells[numbers[name]] = digits.get(digit, -1)
-    return cells, len(words) == 2 * len(cells) and -1 not in cells
+    return tuple(cells), len(words) == 2 * len(cells) and -1 not in cells
 
 
-def _read_rows(value: Any, size: int) -> tuple[list[int], bool]:
+def _read_rows(value: Any, size: int) -> tuple[tuple[int, ...], bool]:
     """As `_read`, of a JSON value."""
+    rows = value if isinstance(value, list) else []
+    digits = _digits(size)
     cells = [-1] * size**2
-    if not isinstance(value, list):
-        return cells, False
-    fits = len(value) == size
-    for row, digits in enumerate(value[:size]):
-        if not isinstance(digits, list):
-            continue
-        fits = fits and len(digits) == size
-        for column, digit in enumerate(digits[:size]):
-            if digit == BLANK:
-                cells[row * size + column] = 0
-            elif type(digit) is int and 0 <= digit <= size:
-                cells[row * size + column] = digit
-    return cells, fits and -1 not in cells
+    fits = len(rows) == size
+    with suppress(TypeError):  # an entry that is a list or an object: nothing is read beyond it
+        for start, row in zip(range(0, len(cells), size), rows, strict=False):
+            if isinstance(row, list):
+                fits = fits and len(row) == size
+                read = list(map(digits.get, row[:size], repeat(-1)))
+                cells[start : start + len(read)] = read
+    return tuple(cells), fits and -1 not in cells
 
 
 def _solves(cells: Sequence[int], sudoku: Sudoku) -> bool:
     """Whether the full grid `cells` keeps the digits of `sudoku` and has every digit once in every unit."""
-    if any(given and given != digit for given, digit in zip(sudoku.cells, cells, strict=True)) or 0 in cells:
-        return False
-    return all(len({cells[cell] for cell in unit}) == sudoku.size for unit in sudoku.geometry.units)
+    for given, digit in zip(sudoku.cells, cells, strict=True):
+        if digit != given and (given or not digit):
+            return False
+    return all(len(set(unit(cells))) == sudoku.size for unit in _units(sudoku.rows, sudoku.cols))
+
+
+@lru_cache
+def _units(rows: int, cols: int) -> list[Callable[[Sequence[int]], tuple[int, ...]]]:
+    """What takes each unit's digits out of a full grid."""
+    return [itemgetter(*unit) for unit in geometry(rows, cols).units]
 
 
 @lru_cache(maxsize=4096)
