@@ -60,7 +60,8 @@ def parse(text: str) -> Response:
         answer=None if answer is None else answer.strip(),
         caption_span=caption_span,
         well_formed=(
-            [tag.group() for tag in tags] == _FORM
+            len(tags) == len(_FORM)
+            and [tag.group() for tag in tags] == _FORM
             and not text[: tags[0].start()].strip()
             and not text[tags[-1].end() :].strip()
         ),

@@ -49,8 +49,7 @@ def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
         if perception.exact:
             own = answer.exact
         elif response.answer is not None:
-            described = puzzle.read_perception(response.caption, instance)
-            own = described is not None and puzzle.score_answer(described, response.answer).exact
+            own = puzzle.answers_caption(instance, response.caption, response.answer)
     return Score(
         a=answer.exact,
         a_partial=answer.partial,

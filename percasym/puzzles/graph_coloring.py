@@ -8,8 +8,9 @@ p* is the sorted list of edges; vertices are numbered from 0, colours are called
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from string import ascii_lowercase
 from typing import Any, Self
@@ -135,7 +136,7 @@ class GraphColoringPuzzle(Puzzle[Graph]):
     def score_perception(self, instance: Graph, text: str) -> Credit:
         """Exact: the same edges. Partial: F1 of the edges, where what is no edge counts as a wrong one."""
         edges, bad = _read_edges(text, instance.v)
-        right = len(edges.intersection(instance.edges))
+        right = len(edges & set(instance.edges))
         total = len(edges) + bad + len(instance.edges)
         exact = not bad and right == len(edges) == len(instance.edges)
         return Credit(exact, 2 * right / total if total else 1.0)
@@ -147,17 +148,20 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         lest a colour for every vertex look right.
         """
         colours, complete = _read_colours(text, instance.v)
-        if instance.edges:
-            proper = sum(
-                a in colours and b in colours and colours[a] != colours[b] for a, b in instance.edges
-            )
-            share = proper / len(instance.edges)
-        else:
-            share = float(complete)
+        edges = instance.edges
+        share = _proper(colours, edges) / len(edges) if edges else float(complete)
         used = len(set(colours.values()))
         if used > instance.c:
             share *= instance.c / used
         return Credit(complete and share == 1.0, share)
+
+    def answers_caption(self, instance: Graph, caption: str, text: str) -> bool:
+        """Finds the chromatic number only of a described graph that the answer colours properly."""
+        edges, bad = _read_edges(caption, instance.v)
+        colours, complete = _read_colours(text, instance.v)
+        if bad or not complete or _proper(colours, edges) < len(edges):
+            return False
+        return len(set(colours.values())) <= _graph(instance.v, edges).c
 
     def reasoning(self, instance: Graph, rng: random.Random, words: int, detours: float) -> Thought:
         text, colours = graph_reasoning.think(instance, rng, words, detours)
@@ -184,7 +188,8 @@ def _graph(v: int, edges: Iterable[Edge]) -> Graph:
     return Graph(v, ordered, max(colouring(v, ordered)) + 1)
 
 
-def _read_edges(text: str, v: int) -> tuple[set[Edge], int]:
+@lru_cache(maxsize=256)  # scoring reads a text for more than one reason
+def _read_edges(text: str, v: int) -> tuple[Set[Edge], int]:
     """The edges that `text` lists, in either format, and how many of its parts are none."""
     if is_json(text):
         return _edges_of(read_json(text), v)
@@ -195,28 +200,28 @@ def _read_edges(text: str, v: int) -> tuple[set[Edge], int]:
     return _edges_of([[numbers.get(word) for word in part.split()] for part in words.split(",")], v)
 
 
-def _edges_of(value: Any, v: int) -> tuple[set[Edge], int]:
+def _edges_of(value: Any, v: int) -> tuple[Set[Edge], int]:
     """The edges among the pairs of `value`, each as (lower, higher), and how many of its parts are none."""
     if not isinstance(value, list):
         return set(), 1
     edges = set()
     bad = 0
     for pair in value:
-        if _is_edge(pair, v):
-            edges.add((min(pair), max(pair)))
+        a, b = pair if isinstance(pair, list) and len(pair) == 2 else (None, None)
+        if type(a) is int and type(b) is int and 0 <= a < v and 0 <= b < v and a != b:
+            edges.add((a, b) if a < b else (b, a))
         else:
             bad += 1
     return edges, bad
 
 
-def _is_edge(pair: Any, v: int) -> bool:
-    if not isinstance(pair, list) or len(pair) != 2:
-        return False
-    a, b = pair
-    return type(a) is int and type(b) is int and 0 <= a < v and 0 <= b < v and a != b
+def _proper(colours: Mapping[int, str], edges: Iterable[Edge]) -> int:
+    """How many edges have two ends of different colours."""
+    return sum([a in colours and b in colours and colours[a] != colours[b] for a, b in edges])
 
 
-def _read_colours(text: str, v: int) -> tuple[dict[int, str], bool]:
+@lru_cache(maxsize=256)
+def _read_colours(text: str, v: int) -> tuple[Mapping[int, str], bool]:
     """The colour of every vertex that `text` gives one, and whether that is all, and each vertex once."""
     if is_json(text):
         value = read_json(text)

@@ -19,9 +19,9 @@ def is_json(text: str) -> bool:
 def read_json(text: str) -> Any | None:
     """The JSON value of `text`, or None where it is too long or is none.
 
-    Fractions and objects with a key twice are refused: no puzzle has them.
+    Fractions, true, false and objects with a key twice are refused: no puzzle has them.
     """
-    if len(text) > LONGEST:
+    if len(text) > LONGEST or "true" in text or "false" in text:  # which Python takes for 1 and 0
         return None
     try:
         return _DECODER.decode(_unfenced(text))

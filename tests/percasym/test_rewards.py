@@ -88,3 +88,17 @@ def test_any_text_has_a_score_in_range(puzzle: Puzzle, text: str) -> None:
     assert not judged.a_own or judged.complete
     assert judged.a_own == judged.a or not judged.a_p
     json.dumps(dataclasses.asdict(judged), allow_nan=False)
+
+
+@given(st.sampled_from(PUZZLES), st.integers(0, 3), st.integers(0, 3), st.data())
+def test_own_answers_are_judged_as_the_described_puzzle_would_judge_them(
+    puzzle: Puzzle, described: int, answered: int, data: st.DataObject
+) -> None:
+    instance = puzzle.item("test", 0, 0).instance
+    caption = puzzle.perception(puzzle.item("test", 0, described).instance)
+    answer = puzzle.answer(puzzle.item("test", 0, answered).instance)
+    for place in data.draw(st.lists(st.integers(0, len(caption) - 1), max_size=2)):
+        caption = caption[:place] + data.draw(st.sampled_from("0123-,")) + caption[place + 1 :]
+    read = puzzle.read_perception(caption, instance)
+    expected = read is not None and puzzle.score_answer(read, answer).exact
+    assert puzzle.answers_caption(instance, caption, answer) == expected
