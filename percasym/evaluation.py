@@ -135,16 +135,17 @@ def run(config: EvaluationConfig) -> Iterator[dict[str, Any]]:
     engine = TransformersEngine(*loaded, batch_size=config.batch_size)
     sampling = Sampling(config.temperature, config.top_p, config.max_new_tokens, config.seed)
 
-    total = len(data) * len(MODES)
-    shown = 0.0
+    progress = {"kind": "progress", "total": len(data) * len(MODES)}
     with Journal(config.out / "results.jsonl", _key(config)) as journal:
+        yield progress | {"done": len(journal.rows)}
+        shown = time.monotonic()
         finished = {(row["id"], row["mode"]) for row in journal.rows}
         for row in evaluate(engine, data, sampling, finished=finished):
             journal.add(row)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                yield {"kind": "progress", "done": len(journal.rows), "total": total}
-    yield {"kind": "progress", "done": total, "total": total}
+                yield progress | {"done": len(journal.rows)}
+        yield progress | {"done": len(journal.rows)}
 
     places = {id: place for place, id in enumerate(data["id"])}
     rows = with_causes(sorted(journal.rows, key=lambda row: (places[row["id"]], MODES.index(row["mode"]))))

@@ -1,0 +1,123 @@
+"""A completion ends exactly behind the stop text, whatever tokens it is made of."""
+
+import copy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from percasym.engines import Completion, Request, Sampling
+from percasym.engines.transformers import TransformersEngine
+from percasym.models import Loaded, load
+from percasym.models.tiny import TinyConfig, build_tiny
+
+STOP = "</answer>"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    out: Path = tmp_path_factory.mktemp("tiny")
+    return load(build_tiny(TinyConfig(layers=1, vision_layers=1), ["a1", "b2"], out), device="cpu")
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Bytes, and merges that cross both borders of the tag, as in the vocabularies of large models."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [
+        (">", "."),
+        (">", "<"),
+        ("Ġ", "<"),
+        ("a", "n"),
+        ("an", "s"),
+        ("w", "e"),
+        ("we", "r"),
+        ("Ġ", "a"),
+    ]
+    pieces = ["<end>", "<pad>", *alphabet, *(left + right for left, right in merges)]
+    tokenizer = Tokenizer(models.BPE({piece: number for number, piece in enumerate(pieces)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<pad>")
+
+
+def say(tiny: Loaded, ids: list[int], prefix: str = "", **sampling: Any) -> Completion:
+    """What becomes of the tokens `ids` when a model says them one by one, and then the last for ever."""
+    saying = iter(ids)
+
+    def forward(past_key_values: Any, **inputs: Any) -> SimpleNamespace:
+        logits = torch.zeros(1, 1, len(tiny.processor.tokenizer))
+        logits[..., next(saying, ids[-1])] = 1
+        return SimpleNamespace(logits=logits)
+
+    engine = TransformersEngine(*tiny, batch_size=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny.model, "forward", forward)
+        (completion,) = engine.generate([Request("one", "a1", None, prefix)], Sampling(**sampling))
+    return completion
+
+
+@pytest.fixture(scope="module")
+def bytewise(tiny: Loaded) -> Loaded:
+    processor = copy.copy(tiny.processor)
+    processor.tokenizer = byte_tokenizer()
+    return Loaded(tiny.model, processor)
+
+
+def test_a_tag_of_one_token(tiny: Loaded) -> None:
+    ids = tiny.processor.tokenizer("a1 <answer> b2 </answer> a1 a1", add_special_tokens=False)["input_ids"]
+    assert say(tiny, ids) == Completion("one", "a1 <answer> b2 </answer>", 4, "stop")
+    assert say(tiny, ids, max_tokens=3) == Completion("one", "a1 <answer> b2", 3, "length")
+    assert say(tiny, ids, max_tokens=4).finish_reason == "stop"
+    assert say(tiny, ids, stop="b2").text == "a1 <answer> b2"
+    assert say(tiny, ids, stop="", max_tokens=6).text == "a1 <answer> b2 </answer> a1 a1"
+
+
+def test_a_stop_in_the_prefix_stops_nothing(tiny: Loaded) -> None:
+    ids = tiny.processor.tokenizer("a1 </answer> a1", add_special_tokens=False)["input_ids"]
+    prefix = "<caption> </answer> </caption>"
+    assert say(tiny, ids, prefix=prefix) == Completion("one", " a1 </answer>", 2, "stop")
+
+
+def test_the_end_of_the_turn_is_no_text(tiny: Loaded) -> None:
+    tokenizer = tiny.processor.tokenizer
+    ids = [*tokenizer("a1 b2", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id, 30]
+    assert say(tiny, ids) == Completion("one", "a1 b2", 3, "stop")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    before=st.text(st.sampled_from("an <>./wé🙂\n"), max_size=12),
+    after=st.text(st.sampled_from("an <>./wé🙂\n"), max_size=6),
+    closed=st.booleans(),
+)
+def test_a_tag_of_many_tokens_is_cut_within_a_token(
+    bytewise: Loaded, before: str, after: str, closed: bool
+) -> None:
+    tokenizer = bytewise.processor.tokenizer
+    text = before + (STOP if closed else "") + after
+    ids = tokenizer(text)["input_ids"]
+    found = say(bytewise, [*ids, tokenizer.eos_token_id])
+    assert found.text == before + (STOP if closed else after)
+    assert found.finish_reason == "stop"
+    if closed:  # not a token too many, and not one too few
+        assert STOP in tokenizer.decode(ids[: found.tokens])
+        assert STOP not in tokenizer.decode(ids[: found.tokens - 1])
+
+
+def test_the_tokens_of_the_stop_may_end_in_other_text(bytewise: Loaded) -> None:
+    """The case that a comparison of token ids would miss: ">." is one token."""
+    ids = bytewise.processor.tokenizer("<answer> 4 </answer>. And")["input_ids"]
+    assert ">." in bytewise.processor.tokenizer.convert_ids_to_tokens(ids)
+    assert say(bytewise, ids, prefix="<caption> 4 </caption>").text == "<answer> 4 </answer>"
+
+
+def test_a_stop_without_visible_ascii(bytewise: Loaded) -> None:
+    ids = bytewise.processor.tokenizer("wé\nan")["input_ids"]
+    assert say(bytewise, ids, stop="é").text == "wé"
+    assert say(bytewise, ids, stop="\n").text == "wé\n"
