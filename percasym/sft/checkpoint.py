@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -30,9 +31,9 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
             _flush(path)
         aside.rename(target)
         _flush(target.parent)
-    except OSError as error:
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch has a RuntimeError for a full disk
         shutil.rmtree(aside, ignore_errors=True)
-        raise PercasymError(f"cannot write {target}: {error.strerror or error}") from error
+        raise PercasymError(f"cannot write {target}: {_reason(error)}") from error
 
 
 def write_text(target: Path, text: str) -> None:
@@ -44,7 +45,11 @@ def write_text(target: Path, text: str) -> None:
         aside.replace(target)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise PercasymError(f"cannot write {target}: {error.strerror or error}") from error
+        raise PercasymError(f"cannot write {target}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0]
 
 
 def _flush(path: Path) -> None:

@@ -43,7 +43,8 @@ class Ranks:
         for module in (*layers, root):
             unit = fully_shard(module)
             assert isinstance(unit, FSDPModule)
-            unit.set_gradient_divide_factor(1.0)  # sum, not mean, over ranks
+            unit.set_gradient_divide_factor(1.0)  # sum, not mean, over ranks,
+            unit.set_force_sum_reduction_for_comms(True)  # and by the operation that gloo has too
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Each of `values` summed over all ranks."""

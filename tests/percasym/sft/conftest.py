@@ -14,7 +14,7 @@ from percasym.puzzles import Puzzle, load_puzzle
 from percasym.response import compose
 from percasym.sft.config import SFTConfig
 
-WORDS = ["so", "then", "look", "a1", "is", "free", "because", "both", "of", "its", "neighbours", "are", "taken"]
+WORDS = "so then look a1 is free because both of its neighbours are taken".split()  # noqa: SIM905
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def checkpoint(build: Callable[[str], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(sudoku: Puzzle[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Splits: train_sft, 24 rows; pretrain, 12 rows that transcribe or solve from text; validation, 3 rows."""
+    """train_sft: 24 rows; pretrain: 12 rows that transcribe or solve from text; validation: 3 rows."""
 
     def respond(row: dict[str, Any]) -> dict[str, Any]:
         rng = random.Random(row["id"])
@@ -94,5 +94,6 @@ def config(checkpoint: Path, dataset: Path, tmp_path: Path) -> SFTConfig:
         warmup_steps=2,
         log_every=3,
         checkpoint_every=2,
+        max_new_tokens=8,
         threads=1,
     )

@@ -88,7 +88,7 @@ def test_an_image_stays_with_its_row(rows: TrainingRows) -> None:
     image_token = rows.processor.tokenizer.image_token_id
     for batch in rows.batch(0, 12, 4, 0, 1):
         with_image = (batch.inputs["input_ids"] == image_token).any(dim=1)
-        # rows that transcribe have an image and train perception; rows that solve from text have and do neither
+        # rows that transcribe have an image and train perception; rows that solve from text, neither
         assert with_image.tolist() == batch.perception.any(dim=1).tolist()
         assert with_image.sum() == len(batch.inputs.get("image_grid_thw", ()))
         assert (~with_image).tolist() == batch.reasoning.any(dim=1).tolist()

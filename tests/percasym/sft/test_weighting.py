@@ -38,7 +38,7 @@ def test_token_mean_counts_every_token_the_same(tokens_p: int, tokens_r: int) ->
 
 @given(VECTORS)
 def test_ngdiff_is_the_step_of_imtl_g(gradients: np.ndarray) -> None:
-    """IMTL-G (Liu et al., ICLR 2021, equation 6): alpha_2 = g_1 U^T (D U^T)^-1, here with one row in U and D."""
+    """IMTL-G (Liu et al., ICLR 2021, equation 6): alpha_2 = g_1 U^T (D U^T)^-1, with U and D of one row."""
     g_p, g_r = gradients
     difference_of_units = g_p / np.linalg.norm(g_p) - g_r / np.linalg.norm(g_r)
     alpha_r = (g_p @ difference_of_units) / ((g_p - g_r) @ difference_of_units)

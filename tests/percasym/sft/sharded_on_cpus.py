@@ -1,0 +1,20 @@
+"""`python -m percasym.sft` as on GPUs, with the model sharded by FSDP2, but over gloo. test_ranks.py runs it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from percasym.sft import trainer
+from percasym.sft.__main__ import main
+from percasym.sft.distributed import Ranks, connected
+
+
+@contextmanager
+def sharded() -> Iterator[Ranks]:
+    with connected() as ranks:
+        yield replace(ranks, sharded=True)
+
+
+trainer.connected = sharded
+sys.exit(main(sys.argv[1:]))
