@@ -12,8 +12,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +25,12 @@ import transformers
 from pydantic import BaseModel, Field, ValidationError
 
 from percasym.datasets import content_digest, read_split
-from percasym.engines import Engine, Request, Sampling
+from percasym.engines import Completion, Engine, Request, Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
 from percasym.metrics import Mode, Row, as_json, result_row, summarise, with_causes
 from percasym.models import load
-from percasym.puzzles import load_spec
+from percasym.puzzles import Puzzle, load_spec
 from percasym.response import oracle_prefix
 from percasym.rewards import score
 from percasym.seeding import digest
@@ -93,7 +94,7 @@ def evaluate(
     Raises:
         PercasymError: two rows have the same id, or a row has no puzzle or ground truth that can be read.
     """
-    waiting: dict[str, tuple[Mapping[str, Any], Mode]] = {}
+    waiting: dict[str, Callable[[Completion], Row]] = {}
     seen: set[str] = set()
 
     def requests() -> Iterator[Request]:
@@ -101,23 +102,25 @@ def evaluate(
             if row["id"] in seen:
                 raise PercasymError(f"the data set has two items with the id {row['id']!r}")
             seen.add(row["id"])
+            puzzle = load_spec(row["puzzle"])
+            instance = puzzle.read_ground_truth(row["ground_truth"])
             for mode in modes:
                 if (row["id"], mode) not in finished:
-                    request = Request(f"{mode}/{row['id']}", row["query"], row["image"], _prefix(row, mode))
-                    waiting[request.id] = {**row, "image": None}, mode
+                    prefix = oracle_prefix(row["perception"]) if mode == "oracle" else row["prefix"]
+                    request = Request(f"{mode}/{row['id']}", row["query"], row["image"], prefix)
+                    waiting[request.id] = partial(_judge, puzzle, instance, row["id"], mode, prefix)
                     yield request
 
     for completion in engine.generate(requests(), sampling):
-        row, mode = waiting.pop(completion.id)
-        puzzle = load_spec(row["puzzle"])
-        text = _prefix(row, mode) + completion.text
-        judged = score(puzzle, puzzle.read_ground_truth(row["ground_truth"]), text)
-        yield result_row(row["id"], mode, text, judged, completion.tokens, completion.finish_reason)
+        yield waiting.pop(completion.id)(completion)
 
 
-def _prefix(row: Mapping[str, Any], mode: Mode) -> str:
-    """What the assistant is made to begin with."""
-    return oracle_prefix(row["perception"]) if mode == "oracle" else str(row["prefix"])
+def _judge(
+    puzzle: Puzzle[Any], instance: Any, id: str, mode: Mode, prefix: str, completion: Completion
+) -> Row:
+    text = prefix + completion.text
+    judged = score(puzzle, instance, text)
+    return result_row(id, mode, text, judged, completion.tokens, completion.finish_reason)
 
 
 def run(config: EvaluationConfig) -> Iterator[dict[str, Any]]:
