@@ -238,7 +238,6 @@ def _internvl(
                 "attention_bias": True,
                 "image_size": [config.side, config.side],
                 "patch_size": [config.patch, config.patch],
-                "layer_scale_init_value": 1.0,  # 0.1 is for deep towers
             },
             image_token_id=tokenizer.context_image_token_id,
             image_seq_length=image_tokens,
