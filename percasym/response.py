@@ -17,10 +17,10 @@ count. A tag is written in lower case, without spaces or attributes.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-_TAG = re.compile("<(/?)(caption|answer)>")
+_TAG = re.compile("</?(?:caption|answer)>")
 _FORM = ["<caption>", "</caption>", "<answer>", "</answer>"]
 
 
@@ -40,30 +40,34 @@ class Response(NamedTuple):
 
 
 def parse(text: str) -> Response:
-    """Take any text apart, in time linear in its length. Never raises."""
-    tags = list(_TAG.finditer(text))
-    caption, caption_span, body = None, None, 0
-    for opening, closing in _pairs(tags, "caption"):
-        caption = text[opening.end() : closing.start()].strip()
-        caption_span = (opening.start(), closing.end())
-        body = closing.end()
-        break
+    """Take any text apart, in one pass over its tags. Never raises."""
+    caption_opening = caption = answer_opening = answer = None
+    first_tags: list[re.Match[str]] = []
+    for tag in _TAG.finditer(text):
+        if len(first_tags) <= len(_FORM):
+            first_tags.append(tag)
+        match tag[0]:
+            case "<answer>":
+                answer_opening = tag
+            case "</answer>" if answer_opening:
+                answer, answer_opening = (answer_opening, tag), None
+            case "<caption>" if not caption:
+                caption_opening = tag
+            case "</caption>" if caption_opening and not caption:
+                caption = (caption_opening, tag)
+                answer_opening = answer = None  # neither ends nor begins after the caption
 
-    answer, reasoning_end = None, len(text)
-    for opening, closing in _pairs((tag for tag in tags if tag.start() >= body), "answer"):
-        answer = text[opening.end() : closing.start()]
-        reasoning_end = opening.start()
-
+    reasoning_start = caption[1].end() if caption else 0
+    reasoning_end = answer[0].start() if answer else len(text)
     return Response(
-        caption=caption,
-        reasoning=text[body:reasoning_end].strip(),
-        answer=None if answer is None else answer.strip(),
-        caption_span=caption_span,
+        caption=_between(*caption) if caption else None,
+        reasoning=text[reasoning_start:reasoning_end].strip(),
+        answer=_between(*answer) if answer else None,
+        caption_span=(caption[0].start(), caption[1].end()) if caption else None,
         well_formed=(
-            len(tags) == len(_FORM)
-            and [tag.group() for tag in tags] == _FORM
-            and not text[: tags[0].start()].strip()
-            and not text[tags[-1].end() :].strip()
+            [tag[0] for tag in first_tags] == _FORM
+            and not text[: first_tags[0].start()].strip()
+            and not text[first_tags[-1].end() :].strip()
         ),
     )
 
@@ -100,14 +104,6 @@ def perception_mask(
     return [token_start < last and token_end > first for token_start, token_end in offsets]
 
 
-def _pairs(tags: Iterable[re.Match[str]], kind: str) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
-    """The pairs of one kind of tag, in order."""
-    opening = None
-    for tag in tags:
-        if tag[2] != kind:
-            continue
-        if not tag[1]:
-            opening = tag
-        elif opening is not None:
-            yield opening, tag
-            opening = None
+def _between(opening: re.Match[str], closing: re.Match[str]) -> str:
+    """The text of a pair of tags."""
+    return opening.string[opening.end() : closing.start()].strip()
