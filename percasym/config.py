@@ -42,14 +42,17 @@ class PuzzleSection(Section):
     )
     side: int = Field(369, ge=16, le=2048, description="Width and height of the images in pixels.")
 
+    def puzzle_settings(self, style: str) -> dict[str, Any]:
+        """All settings of the puzzle, drawn in `style`."""
+        return {**self.puzzle_options, "text": self.text, "side": self.side, "style": style}
+
     def load_puzzle(self, style: str) -> Puzzle[Any]:
         """The puzzle drawn in `style`.
 
         Raises:
             PercasymError: an unknown puzzle or style, or an option that it does not have or that is out of range.
         """
-        options = {**self.puzzle_options, "text": self.text, "side": self.side, "style": style}
-        return load_puzzle(self.puzzle, options)
+        return load_puzzle(self.puzzle, self.puzzle_settings(style))
 
 
 class DataSection(PuzzleSection):
@@ -86,24 +89,25 @@ class DistillSection(PuzzleSection, TeacherSection):
 
 
 class MachineSection(Section):
-    """What does not change any result beyond rounding: stages are not repeated for it."""
+    """How the work is laid out on the machine. It changes no result beyond rounding, so no stage is repeated for it."""
 
     workers: int = Field(2, ge=1, le=64, description="Trainings and evaluations that run side by side.")
     threads: int = Field(1, ge=1, le=256, description="CPU threads of each.")
+    ranks: int = Field(1, ge=1, le=1024, description="Processes that share one training: one for each GPU.")
+    micro_batch_size: int = Field(16, ge=1, le=4096, description="Responses in one forward pass of one rank.")
+    checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints to resume from.")
+    eval_batch_size: int = Field(64, ge=1, le=4096, description="Responses that are generated at a time.")
 
 
 class TrainerSection(Section):
     """How the trainer works, in post-training and in the pre-training of a miniature."""
 
-    batch_size: int = Field(
-        64, ge=1, le=65_536, description="Responses in one optimizer step, all ranks together."
-    )
-    micro_batch_size: int = Field(8, ge=1, le=4096, description="Responses in one forward pass of one rank.")
+    batch_size: int = Field(64, ge=1, le=65_536, description="Responses in one optimizer step, of all ranks.")
+    warmup_steps: int = Field(10, ge=0, le=1_000_000, description="Steps in which the learning rate rises.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Of the arithmetic; auto is bfloat16 on a GPU and float32 on a CPU."
     )
     log_every: int = Field(10, ge=1, description="Steps between two points of the training curves.")
-    checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints to resume from.")
 
 
 class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
@@ -112,7 +116,6 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     model: str = Field(
         "", description="A folder or a Hub id, e.g. Qwen/Qwen3-VL-2B-Instruct; empty: a miniature."
     )
-    base_style: str = Field("clean", description="How the images of pre-training are drawn.")
     architecture: Literal["qwen3_vl", "internvl"] = Field("qwen3_vl", description="Of the miniature.")
     hidden_size: int = Field(128, ge=16, le=4096, description="Width of the miniature's text model.")
     layers: int = Field(3, ge=1, le=64, description="Layers of the miniature's text model.")
@@ -136,7 +139,13 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     )
 
 
-class SFTSection(TrainerSection):
+class EvaluationSection(Section):
+    """How models are measured."""
+
+    max_new_tokens: int = Field(1024, ge=8, le=131_072, description="Longest response that is generated.")
+
+
+class SFTSection(TrainerSection, EvaluationSection):
     """Post-training: the same for every arm."""
 
     seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
@@ -144,22 +153,12 @@ class SFTSection(TrainerSection):
     learning_rate: float = Field(
         1e-5, gt=0, le=1, description="Highest learning rate; it decays as a cosine."
     )
-    warmup_steps: int = Field(10, ge=0, le=1_000_000, description="Steps in which the learning rate rises.")
     train_vision: bool = Field(True, description="Train the vision tower too; off: it stays as it is.")
     lora_rank: int = Field(0, ge=0, le=1024, description="Rank of LoRA adapters; 0: all weights are trained.")
-    ranks: int = Field(1, ge=1, le=1024, description="Processes that share one training; one for each GPU.")
     validate_every: int = Field(
         0, ge=0, description="Steps between two measurements of a, a_p, a_r; 0: none."
     )
     validation_limit: int = Field(64, ge=1, description="Validation items of each such measurement.")
-    max_new_tokens: int = Field(1024, ge=8, le=131_072, description="Longest response that is generated.")
-
-
-class EvaluationSection(Section):
-    """How the models are measured."""
-
-    eval_batch_size: int = Field(32, ge=1, le=4096, description="Responses generated at a time.")
-    max_new_tokens: int = Field(1024, ge=8, le=131_072, description="Longest response that is generated.")
 
 
 class NameSection(Section):
@@ -174,26 +173,35 @@ class NameSection(Section):
     )
 
 
-# pydantic lists the fields of the last base first: this is the order of the form, from below.
-class StudyConfig(
-    MachineSection, EvaluationSection, SFTSection, BaseSection, DistillSection, DataSection, NameSection
-):
+# pydantic lists the fields of the last base first: that is the order of the form.
+class Experiment(SFTSection, BaseSection, DistillSection, DataSection, NameSection):
+    """All that decides what comes out."""
+
+
+class StudyConfig(MachineSection, Experiment):
     """A study: one base model, post-trained in several ways, each measured by a, a_p and a_r."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if len(set(self.arms)) < len(self.arms):
             raise ValueError("arms: each loss once")
+        if self.warmup_steps >= min(self.sft_steps, self.pretrain_steps or self.sft_steps):
+            raise ValueError("warmup_steps must be less than sft_steps and pretrain_steps")
         if self.batch_size % (self.micro_batch_size * self.ranks):
             raise ValueError("batch_size must be a multiple of micro_batch_size x ranks")
         try:
             for arm in self.arms:
                 parse_weighting(arm)
             self.load_puzzle(self.style)
-            self.load_puzzle(self.base_style)
         except PercasymError as error:
             raise ValueError(str(error)) from None
         return self
+
+    def over(self, lams: Iterable[float]) -> "StudyConfig":
+        """The same study with these fixed weights of the perception loss in place of those it has."""
+        arms = [arm for arm in self.arms if not arm.startswith("fixed:")]
+        arms += [f"fixed:{lam:g}" for lam in sorted(set(lams))]
+        return StudyConfig.model_validate({**self.model_dump(), "arms": arms})
 
     def section(self, kind: type["AnySection"]) -> "AnySection":
         """The fields of one section alone."""

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ _slots = _Slots(1)
 
 
 def run(
-    module: str, config: BaseModel, folder: Path, *, ranks: int = 1, threads: int = 1
+    module: str, config: BaseModel | Mapping[str, Any], folder: Path, *, ranks: int = 1, threads: int = 1
 ) -> Iterator[dict[str, Any]]:
     """Runs `python -m MODULE CONFIG.json` and yields each line of JSON that it prints, as it prints it.
 
@@ -57,7 +57,8 @@ def run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings, log = folder / "config.json", folder / "child.log"
-    settings.write_text(config.model_dump_json(indent=2))
+    fields = config.model_dump(mode="json") if isinstance(config, BaseModel) else config
+    settings.write_text(json.dumps(fields, indent=2))
     arguments = [module, str(settings)]
     if ranks > 1:
         arguments = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", *arguments]

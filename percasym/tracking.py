@@ -21,7 +21,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
@@ -38,9 +37,9 @@ class Tracker:
     """The MLflow experiment of a home folder."""
 
     def __init__(self, uri: str, artifacts: str, locks: Path) -> None:
-        self.uri = uri
-        # Two processes that create the tables of one SQLite file at once would lock each other out.
-        with FileLock(locks / "mlflow.lock"):
+        self.address = uri.partition("?")[0]  # as `mlflow ui --backend-store-uri` takes it
+        self.lock = locks / "mlflow.lock"
+        with FileLock(self.lock):  # two that create the tables of one SQLite file at once lock each other out
             self.client = MlflowClient(uri)
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             self.experiment = (
@@ -61,7 +60,7 @@ class Tracker:
     def start(self, name: str, tags: Mapping[str, str]) -> "Run":
         """A new run called `name`."""
         run = self.client.create_run(self.experiment, run_name=name, tags=dict(tags))
-        return Run(self.client, run.info.run_id, run.info.artifact_uri)
+        return Run(self, run.info.run_id, run.info.artifact_uri)
 
     def run(self, run_id: str) -> "Run | None":
         """The run of that id; None if it has been deleted."""
@@ -69,7 +68,24 @@ class Tracker:
             run = self.client.get_run(run_id)
         except MlflowException:
             return None
-        return Run(self.client, run_id, run.info.artifact_uri)
+        return Run(self, run_id, run.info.artifact_uri)
+
+    def latest(self, study: str, stage: str) -> str | None:
+        """The artifact of a stage of the latest finished study called `study`; None without one."""
+        studies = self.client.search_runs(
+            [self.experiment],
+            f"tags.stage = 'study' and attributes.run_name = '{study}' and attributes.status = 'FINISHED'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+        )
+        if not studies:
+            return None
+        return str(self.client.get_run(studies[0].data.tags[f"stage.{stage}"]).info.artifact_uri)
+
+    def metric(self, run_id: str, name: str) -> float | None:
+        """The last value that a run has logged of a metric; None if it never did."""
+        value = self.client.get_run(run_id).data.metrics.get(name)
+        return None if value is None else float(value)
 
     def register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> str:
         """The version of the registered model `name` that `run_id` made; it is registered if it is not yet."""
@@ -94,8 +110,8 @@ def _tracker(uri: str, artifacts: str, locks: Path) -> Tracker:
 class Run:
     """One MLflow run."""
 
-    def __init__(self, client: MlflowClient, run_id: str, uri: str) -> None:
-        self.client, self.id, self.uri = client, run_id, uri
+    def __init__(self, tracker: Tracker, run_id: str, uri: str) -> None:
+        self.client, self.lock, self.id, self.uri = tracker.client, tracker.lock, run_id, uri
 
     @contextmanager
     def open(self) -> Iterator["Run"]:
@@ -128,7 +144,8 @@ class Run:
         """Logs a data set as an input, by a digest of its content."""
         dataset = Dataset(name, digest[:32], source_type="local" if is_local(uri) else "http", source=uri)
         tag = InputTag("mlflow.data.context", context)
-        self.client.log_inputs(self.id, datasets=[DatasetInput(dataset, [tag])])
+        with FileLock(self.lock):  # MLflow fails where two runs log a new data set at the same moment
+            self.client.log_inputs(self.id, datasets=[DatasetInput(dataset, [tag])])
 
     def publish(self, folder: Path) -> None:
         """Makes the content of `folder` the run's artifact, all of it at once; `folder` may be gone afterwards."""
@@ -162,6 +179,8 @@ def fetch(uri: str, folder: Path) -> Path:
         aside = folder.with_name(folder.name + ".part")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
+        from mlflow.artifacts import download_artifacts  # which takes half a second to import
+
         download_artifacts(artifact_uri=uri, dst_path=str(aside))
         aside.rename(folder)
     return folder

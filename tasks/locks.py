@@ -4,7 +4,6 @@ Prefect's own file locks stay behind when a process is killed, and then every la
 """
 
 import asyncio
-import threading
 
 from filelock import BaseFileLock, FileLock, Timeout
 from prefect.locking.protocol import LockManager

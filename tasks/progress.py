@@ -1,14 +1,15 @@
 """How far the stages are: told to Prefect's UI, and to whoever listens in this process (the bars of the CLI)."""
 
 import time
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple, TypeVar
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 
 PERIOD = 3.0  # seconds between two updates of an artifact: each is a request to the server
 
+T = TypeVar("T")
 State = Literal["running", "done", "hit", "failed"]
 
 
@@ -34,6 +35,12 @@ class Progress:
         self.stage, self.label = stage, label
         self._artifact: object = None
         self._told = 0.0
+
+    def count(self, rows: Iterable[T], before: int, total: int) -> Iterator[T]:
+        """`rows`, each counted as it goes by; `before` have gone by before."""
+        for done, row in enumerate(rows, before + 1):
+            self(done, total)
+            yield row
 
     def __call__(self, done: float, total: float) -> None:
         share = done / total if total else 1.0

@@ -1,34 +1,33 @@
 """Which code a stage depends on: its own module and every library module that it imports, however indirectly."""
 
-import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
+from modulefinder import ModuleFinder
 from pathlib import Path
+from types import CodeType
 
 from percasym.seeding import digest
 
+ROOT = Path(__file__).parent.parent
+
 # Plumbing: it brings a stage its settings and carries its result away, but has no part in what the result is.
-PLUMBING = {"percasym.config", "percasym.errors", "percasym.home", "percasym.launch", "percasym.tracking"}
+PLUMBING = {
+    *("percasym.config", "percasym.errors", "percasym.home", "percasym.launch", "percasym.tracking"),
+    *("tasks.locks", "tasks.progress", "tasks.show", "tasks.sources", "tasks.stage"),
+}
 
 
 @cache
 def sources_digest(modules: tuple[str, ...]) -> str:
-    """A digest of the source of `modules` and of all modules of percasym that they import."""
+    """A digest of the source of `modules` and of all modules of percasym and tasks that they import."""
     pending, seen = list(modules), dict[str, str]()
     while pending:
         name = pending.pop()
-        if name in seen or name in PLUMBING:
-            continue
-        path = _path(name)
-        if path is None:
-            continue
-        source = path.read_bytes()
-        seen[name] = hashlib.sha256(source).hexdigest()
-        pending += [imported for imported in _imports(name, path, source) if imported.startswith("percasym")]
-        pending += _parents(name)
+        if name not in seen and name not in PLUMBING and (path := _path(name)):
+            seen[name], imports = _module(name, path)
+            pending += imports
     return digest(seen)
 
 
@@ -38,33 +37,47 @@ def file_digest(address: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" else ""
 
 
-def _imports(name: str, path: Path, source: bytes) -> Iterator[str]:
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                kept = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*kept, base] if base else kept)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)  # a submodule, or a name in it
-
-
-def _parents(name: str) -> Iterable[str]:
-    parts = name.split(".")
-    return (".".join(parts[:n]) for n in range(1, len(parts)))
-
-
 @cache
+def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
+    """A digest of a module, and the names of ours that it imports; some of these are of functions and classes.
+
+    What lies in a package beside its modules, such as a template, belongs to the package.
+    """
+    source = path.read_bytes()
+    package = path.name == "__init__.py"
+    beside = sorted(p for p in path.parent.iterdir() if p.is_file() and p.suffix != ".py") if package else []
+    content = [hashlib.sha256(part).hexdigest() for part in (source, *(p.read_bytes() for p in beside))]
+    imports = {
+        name.rpartition(".")[0],
+        *_imports(compile(source, str(path), "exec"), name if package else name.rpartition(".")[0]),
+    }
+    return digest(content), frozenset(i for i in imports if i.partition(".")[0] in ("percasym", "tasks"))
+
+
+def _imports(code: CodeType, package: str) -> Iterator[str]:
+    """What code imports, also inside its functions. (Python 3.11's ast, which would tell too, fails in threads.)"""
+    for kind, what in ModuleFinder().scan_opcodes(code):
+        if kind == "store":
+            continue
+        *level, names, base = what
+        if level:  # relative: one dot is the package itself
+            parents = package.split(".")[: len(package.split(".")) - level[0] + 1]
+            base = ".".join([*parents, base]).rstrip(".")
+        yield base
+        yield from (f"{base}.{imported}" for imported in names or ())
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imports(constant, package)
+
+
 def _path(name: str) -> Path | None:
-    """The file of a module; None for what is no module, such as a class imported from one."""
-    if name in sys.modules:
-        file = getattr(sys.modules[name], "__file__", None)
-        return Path(file) if file else None
-    try:
-        found = find_spec(name)
-    except ModuleNotFoundError:  # its parent is no package
-        return None
-    return Path(found.origin) if found and found.origin else None
+    """The file of one of our modules; None for what is no module, such as a class imported from one.
+
+    It is found by its place: to ask Python for a submodule's file would import the package, and torch with it.
+    """
+    stem = ROOT.joinpath(*name.split("."))
+    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+        if path.is_file():
+            return path
+    loaded = sys.modules.get(name)  # a stage that is defined elsewhere
+    return Path(loaded.__file__) if loaded and loaded.__file__ else None

@@ -13,8 +13,8 @@ A stage is a function that fills a folder. Around it:
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -37,8 +37,7 @@ from tasks.sources import file_digest, sources_digest
 
 logger = logging.getLogger("percasym.stages")
 
-# How long something took is worth keeping, but nothing may depend on it: see `digests`.
-TIMING = "timing.jsonl"
+VOLATILE = "metrics.jsonl"  # a training log says how long each step took, which is never the same twice
 DATASETS = {"generate", "distill"}  # stages whose artifact is a data set
 RUN_FILE = "run"
 
@@ -53,7 +52,7 @@ class Reference(BaseModel, frozen=True):
     key: str
     run: str  # MLflow run id
     uri: str
-    digest: str  # of the content without timings: what later stages depend on
+    digest: str  # of the key and of the content but for training logs: what later stages depend on
     seal: str  # of every byte: what a hit is checked against
 
     @property
@@ -75,30 +74,30 @@ class Work:
 
     folder: Path  # empty; what is put here becomes the artifact
     scratch: Path  # what a killed run of the same stage left, and will find if it is killed again
+    label: str
     run: Run
     machine: MachineSection
     progress: Progress
-    inputs: Mapping[str, Any] = field(default_factory=dict)  # the references behind the paths
 
 
 def digests(folder: Path) -> tuple[str, str]:
-    """(digest without timings, digest of everything) of the files in `folder`, by their names and content."""
+    """(digest without training logs, digest of everything) of the files in `folder`, by name and content."""
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as file:
                 files[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest({name: hash for name, hash in files.items() if Path(name).name != TIMING}), digest(files)
+    return digest({name: hash for name, hash in files.items() if Path(name).name != VOLATILE}), digest(files)
 
 
 class Stage:
     """A stage, to be submitted in a flow."""
 
-    def __init__(self, body: Callable[..., None], child: str | None) -> None:
+    def __init__(self, body: Callable[..., None], children: Sequence[str]) -> None:
         self.body = body
         self.name = body.__name__
         self.section: type[Section] = get_type_hints(body)["config"]
-        self.modules = (body.__module__, *([child] if child else []))
+        self.modules = (body.__module__, *children)
         self.task = task(
             name=self.name,
             persist_result=True,
@@ -137,8 +136,13 @@ class Stage:
     def key(self, config: Section, inputs: Mapping[str, Any]) -> str:
         """The digest that names the result; see the module's docstring."""
         fields = config.model_dump(mode="json")
-        own_files = [file_digest(str(value)) for value in (fields.get("puzzle", ""), inputs.get("weighting", ""))]
-        return digest(self.name, fields, _map(lambda r: r.digest, inputs), sources_digest(self.modules), own_files)
+        return digest(
+            self.name,
+            fields,
+            file_digest(fields.get("puzzle", "")),
+            {name: _identity(value) for name, value in inputs.items()},
+            sources_digest(self.modules),
+        )
 
     def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
         key = f"{self.name}/{self.key(parameters['config'], parameters['inputs'])}"
@@ -170,8 +174,7 @@ class Stage:
                 run.params(config.model_dump(mode="json"))
                 _log_inputs(run, inputs)
                 progress = Progress(self.name, label)
-                paths = _map(lambda reference: reference.path, inputs)
-                self.body(Work(folder, scratch, run, machine, progress, inputs), config, **paths)
+                self.body(Work(folder, scratch, label, run, machine, progress), config, **_paths(inputs))
                 content, seal = digests(folder)
                 run.publish(folder)
         except BaseException as error:
@@ -184,7 +187,13 @@ class Stage:
         shutil.rmtree(work, ignore_errors=True)
         tell(self.name, label, "done", 1.0)
         return Reference(
-            stage=self.name, label=label, key=key, run=run.id, uri=run.uri, digest=content, seal=seal
+            stage=self.name,
+            label=label,
+            key=key,
+            run=run.id,
+            uri=run.uri,
+            digest=digest(key, content),
+            seal=seal,
         )
 
     def _run(self, remembered: Path, name: str, label: str, key: str, study: str) -> Run:
@@ -200,25 +209,36 @@ class Stage:
 FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
-def stage(child: str | None = None) -> Callable[[Callable[..., None]], Stage]:
+def stage(children: Sequence[str] = ()) -> Callable[[Callable[..., None]], Stage]:
     """Makes a stage of a function `(work, config: SomeSection, **inputs) -> None` that fills `work.folder`.
 
     Args:
-        child: the module that it runs as a child process, whose source then belongs to the key too.
+        children: modules that it runs as child processes, whose source then belongs to the key too.
     """
-    return lambda body: Stage(body, child)
+    return lambda body: Stage(body, children)
 
 
 def _read(record: Path) -> Reference:
     return Reference.model_validate(ResultRecord.deserialize(record.read_bytes()).result)
 
 
-def _map(change: Callable[[Reference], Any], value: Any) -> Any:
-    """`value` with every reference in it changed, in dicts too."""
+def _paths(value: Any) -> Any:
+    """`value` with the local folder of its artifact for every reference in it."""
     if isinstance(value, Reference):
-        return change(value)
+        return value.path
     if isinstance(value, Mapping):
-        return {key: _map(change, item) for key, item in value.items()}
+        return {key: _paths(item) for key, item in value.items()}
+    return value
+
+
+def _identity(value: Any) -> Any:
+    """What stands for an input in a key: the content of what it refers to or names."""
+    if isinstance(value, Reference):
+        return value.digest
+    if isinstance(value, Mapping):
+        return {key: _identity(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return [value, digests(Path(value))[0] if Path(value).is_dir() else file_digest(value)]
     return value
 
 

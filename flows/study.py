@@ -1,0 +1,119 @@
+"""The study: does post-training teach a model to reason more than to see, and does reweighing its loss repair that?"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from pydantic import BaseModel
+
+from percasym import launch
+from percasym.config import Experiment, StudyConfig
+from percasym.tracking import Run, Tracker
+from tasks.base import base
+from tasks.diagnose import diagnose
+from tasks.distill import distill
+from tasks.evaluate import SUMMARY, evaluate
+from tasks.generate import generate
+from tasks.report import PAGE, report
+from tasks.sft import sft
+from tasks.stage import Reference
+
+logger = logging.getLogger("percasym.study")
+
+
+class Outcome(BaseModel):
+    """Where to find what a study has found."""
+
+    run: str
+    """MLflow run of the study; all stages are linked from it."""
+    report: str
+    """Path of the report."""
+    summaries: dict[str, str]
+    """Path of the summary of each model: a, a_p, a_r and more, with intervals."""
+
+
+@flow(name="study", flow_run_name="{config.name}")
+def study(config: StudyConfig) -> Outcome:
+    """Generate -> distill -> base -> post-train each arm -> measure each model -> diagnose -> report.
+
+    An arm that fails does not keep the others from being measured; the study then ends with its error.
+    """
+    with launch.slots(config.workers), _study_run(config) as run:
+        data = generate.submit(config, run.id)
+        lessons = distill.submit(config, run.id, data=data)
+        before = config.model or base.submit(config, run.id)
+
+        trained = {
+            arm: sft.submit(config, run.id, arm, data=lessons, base=before, weighting=arm)
+            for arm in config.arms
+        }
+        measured = {
+            name: evaluate.submit(config, run.id, name, data=data, model=model)
+            for name, model in {"base": before, **trained}.items()
+        }
+
+        failures: list[Exception] = []
+        _finished({"data": data, "lessons": lessons, "base": before}, failures)
+        models = _finished(trained, failures)
+        results = _finished(measured, failures)
+        if failures:
+            raise failures[0]
+
+        account = diagnose.submit(config, run.id, data=data, results=results, trainings=models)
+        page = report.submit(config, run.id, data=data, lessons=lessons, results=results, trainings=models)
+
+        stages = [data, lessons, *([before] if isinstance(before, PrefectFuture) else []), account, page]
+        references = [stage.result() for stage in stages] + [*models.values(), *results.values()]
+        run.tags({f"stage.{r.stage}.{r.label}".rstrip("."): r.run for r in references})
+        _register(config.name, models)
+        return Outcome(
+            run=run.id,
+            report=str(page.result().path / PAGE),
+            summaries={name: str(reference.path / SUMMARY) for name, reference in results.items()},
+        )
+
+
+@contextmanager
+def _study_run(config: StudyConfig) -> Iterator[Run]:
+    run = Tracker.current().start(config.name, {"stage": "study"})
+    run.params(config.section(Experiment).model_dump(mode="json"))
+    with run.open():
+        yield run
+
+
+def _finished(futures: Mapping[str, Any], failures: list[Exception]) -> dict[str, Reference]:
+    """Waits for all, and returns the references of those that ended well; the errors of others go to `failures`."""
+    references = {}
+    for name, future in futures.items():
+        if isinstance(future, PrefectFuture):
+            try:
+                references[name] = future.result()
+            except Exception as error:
+                failures.append(error)
+    return references
+
+
+def _register(name: str, models: Mapping[str, Reference]) -> None:
+    """Registers the trained models as versions of `name`, and moves its aliases.
+
+    `baseline` is the token mean, and `best` has the highest a on the validation split, never on the test split.
+    MLflow itself takes `latest` for the newest version.
+    """
+    tracker = Tracker.current()
+    versions = {
+        arm: tracker.register(name, f"{model.uri}/model", model.run, {"arm": arm, "digest": model.digest})
+        for arm, model in models.items()
+    }
+    aliases = {"baseline": "token_mean"} if "token_mean" in models else {}
+    validated = {
+        arm: a
+        for arm, model in models.items()
+        if (a := tracker.metric(model.run, "validation/a")) is not None
+    }
+    if validated:
+        aliases["best"] = max(validated, key=lambda arm: validated[arm])
+    for alias, arm in aliases.items():
+        tracker.alias(name, alias, versions[arm])

@@ -1,0 +1,269 @@
+"""The command line. Whatever takes long to import is imported by the command that needs it."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from percasym import __version__
+from percasym.errors import PercasymError
+from percasym.home import DEFAULT, VARIABLE, Home
+
+if TYPE_CHECKING:
+    from percasym.config import StudyConfig
+
+app = typer.Typer(
+    help="Measure, explain and repair the perception-reasoning asymmetry of vision-language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Preset = Annotated[str, typer.Option(help="mini, gpu-mini, paper (see `percasym presets`), or a .yaml file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Changes a setting; a,b is a list. May be repeated."),
+]
+Seed = Annotated[int | None, typer.Option(help="Everything random follows from it.")]
+HomeFolder = Annotated[
+    Path, typer.Option("--home", envvar=VARIABLE, help="Where studies, models and their records are kept.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def study(
+    preset: Preset = "mini", settings: Settings = None, seed: Seed = None, home: HomeFolder = Path(DEFAULT)
+) -> None:
+    """Run a whole study: data, teacher, base model, post-training in several ways, measurement, report.
+
+    What has been done before with the same settings is not done again; a study that was killed goes on where it
+    stopped.
+    """
+    config = _config(preset, settings, seed)
+    with _pipeline(home):
+        from flows.study import study as flow
+
+        _conclude(flow(config))
+
+
+@app.command()
+def sweep(
+    preset: Preset = "mini",
+    settings: Settings = None,
+    seed: Seed = None,
+    lam: Annotated[
+        str, typer.Option(help="Weights of the perception loss, from 0 to 1.")
+    ] = "0.1,0.3,0.5,0.7,0.9",
+    home: HomeFolder = Path(DEFAULT),
+) -> None:
+    """Run a study over a grid of fixed weights of the perception loss: the trade-off curve."""
+    config = _config(preset, settings, seed)
+    try:
+        lams = [float(number) for number in lam.split(",")]
+    except ValueError:
+        raise PercasymError(f"--lam {lam}: write numbers from 0 to 1, separated by commas") from None
+    config.over(lams)  # a bad number is told before anything starts
+    with _pipeline(home):
+        from flows.sweep import sweep as flow
+
+        _conclude(flow(config, lams))
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option(help="Folder of the data set; splits that it has stay.")],
+    puzzle: Annotated[str, typer.Option(help="sudoku, graph_coloring, or path/to/file.py:Class.")] = "sudoku",
+    split: Annotated[str, typer.Option(help="test, validation, train_sft, train_rl or pretrain.")] = "test",
+    n: Annotated[int, typer.Option(min=1, help="Number of items.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the items.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="OPTION=VALUE", help="Size, difficulty, text, style or side of the puzzle."
+        ),
+    ] = None,
+) -> None:
+    """Write a data set of puzzles: parquet files with images, and a card."""
+    from percasym.config import parse_settings
+    from percasym.datasets import generate_rows, write_dataset
+    from percasym.puzzles import SPLITS, load_puzzle
+
+    if split not in SPLITS:
+        raise PercasymError(f"there is no split {split!r}; choose from {', '.join(SPLITS)}")
+    rows = generate_rows(load_puzzle(puzzle, parse_settings(settings or [])), split, seed, n)
+    with _bar(f"{puzzle} {split}", n) as advance:
+        write_dataset(out, {split: (advance(row) for row in rows)})
+    typer.echo(f"{n} items in {out}")
+
+
+@app.command()
+def score(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    responses: Annotated[
+        Path, typer.Argument(help='Lines of {"id", "response"}, or also {"mode": "oracle"}.')
+    ],
+    split: Annotated[str, typer.Option(help="Split that the responses belong to.")] = "test",
+    model_b: Annotated[Path | None, typer.Option(help="Responses of another model, to compare with.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Measure the responses of any model, without training anything."""
+    from percasym.scoring import audit
+
+    found = audit(data, split, responses, model_b)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    from rich.console import Console
+
+    from percasym.tables import audit_tables
+
+    for table in audit_tables(found):
+        Console().print(table)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="Name of a study.")] = "mini",
+    out: Annotated[Path | None, typer.Option(help="Folder to copy the report and its figures to.")] = None,
+    home: HomeFolder = Path(DEFAULT),
+) -> None:
+    """Say where the report of the latest study of that name is, or copy it."""
+    import shutil
+
+    os.environ[VARIABLE] = str(home)
+    from percasym.tracking import Tracker, fetch
+
+    if not Home.current().root.is_dir():
+        raise PercasymError(f"there are no studies in {home}; run `percasym study` first")
+    uri = Tracker.current().latest(name, "report")
+    if uri is None:
+        raise PercasymError(f"there is no finished study called {name!r} in {home}")
+    folder = fetch(uri, Home.current().work / "fetched" / "report")
+    if out is not None:
+        shutil.copytree(folder, out, dirs_exist_ok=True)
+    typer.echo((out or folder) / "report.html")
+
+
+@app.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="Print this one, with its comments.")] = None,
+) -> None:
+    """List the presets, or print one: it is a file to copy and change."""
+    from percasym.config import PRESETS, preset_text
+
+    if name is not None:
+        typer.echo(preset_text(name))
+        return
+    for preset in PRESETS:
+        first = preset_text(preset).splitlines()[0]
+        typer.echo(f"{preset:10}{first.removeprefix('# ')}")
+
+
+def _config(preset: str, settings: list[str] | None, seed: int | None) -> "StudyConfig":
+    from percasym.config import load_preset, parse_settings
+
+    changes = parse_settings(settings or [])
+    return load_preset(preset, changes if seed is None else {**changes, "seed": seed})
+
+
+@contextmanager
+def _pipeline(home: Path) -> Iterator[None]:
+    """Everything around a flow: its server, its bars, its log lines; ends cleanly when the command is ended."""
+    os.environ[VARIABLE] = str(home)
+    from flows.server import prefect_server
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with prefect_server(Home.current()) as server:
+        from flows.terminal import following
+
+        with following(server):
+            yield
+
+
+def _conclude(outcome: Any) -> None:
+    """Says what was found, and where the rest is."""
+    from rich.console import Console
+
+    from percasym.tables import model_table
+    from percasym.tracking import Tracker
+    from tasks.records import label
+
+    Console().print(
+        model_table(
+            {label(name): json.loads(Path(path).read_text()) for name, path in outcome.summaries.items()}
+        )
+    )
+    typer.echo(f"report   {outcome.report}")
+    typer.echo(f"runs     mlflow ui --backend-store-uri '{Tracker.current().address}'")
+    typer.echo(f"flows    PREFECT_HOME='{Home.current().prefect}' prefect server start")
+
+
+@contextmanager
+def _bar(name: str, total: int) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name, total=total)
+
+        def advance(row: Any) -> Any:
+            progress.advance(task)
+            return row
+
+        yield advance
+
+
+def main() -> None:
+    """Runs the command. A mistake that the user can mend is one line and exit code 2."""
+    try:
+        app()
+    except PercasymError as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
+        raise SystemExit(130) from None
+    except Exception as error:
+        from pydantic import ValidationError
+
+        if isinstance(error, ValidationError):
+            from percasym.config import explain
+
+            _stop(explain(error))
+        if _disk_is_full(error):
+            _stop(
+                "the disk is full: free some space and run the same command again; what is finished is kept"
+            )
+        raise
+
+
+def _stop(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2) from None
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error: databases tell it in words of their own."""
+    while error is not None:
+        if any(
+            words in str(error)
+            for words in ("No space left on device", "disk is full", "Disk quota exceeded")
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

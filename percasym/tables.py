@@ -1,0 +1,46 @@
+"""Figures as tables for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+FIGURES = ("a", "a_partial", "a_p", "a_p_partial", "a_r", "a_r_partial", "a_own", "format")
+
+
+def model_table(models: Mapping[str, Mapping[str, Any]]) -> Table:
+    """a, a_p and a_r of some models in percent with 95 % intervals; of each what `metrics.summarise` says, as JSON."""
+    table = Table("model", "a", "a_p", "a_r", "items")
+    for name, summary in models.items():
+        table.add_row(
+            name, *(_percent(summary[figure]) for figure in ("a", "a_p", "a_r")), str(summary["a"]["n"])
+        )
+    return table
+
+
+def audit_tables(audit: Mapping[str, Any]) -> list[Table]:
+    """What `scoring.audit` says: every figure, the causes of wrong answers, and the comparison if there is one."""
+    other = audit.get("model_b")
+    figures = Table("figure", "share, 95 % interval", *(["model b", "difference", "p"] if other else []))
+    for figure in FIGURES:
+        row = [figure, _percent(audit[figure])]
+        if other:
+            found = audit["comparison"][figure] or {}
+            p = found.get("p")
+            row += [
+                _percent(other[figure]),
+                _percent(found.get("difference")),
+                "-" if p is None else f"{p:.3g}",
+            ]
+        figures.add_row(*row)
+    causes = Table("cause of a wrong answer", "items", *(["model b"] if other else []))
+    for cause, count in audit["causes"].items():
+        causes.add_row(cause, str(count), *([str(other["causes"][cause])] if other else []))
+    return [figures, causes]
+
+
+def _percent(estimate: Mapping[str, float] | None) -> str:
+    if estimate is None:
+        return "-"
+    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
+    return f"{value:.1f}  [dim]{low:.1f} to {high:.1f}[/]"

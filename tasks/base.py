@@ -1,0 +1,54 @@
+"""The base model of a miniature study: built from nothing and pre-trained a little on both abilities apart."""
+
+import shutil
+
+from percasym import launch
+from percasym.config import BaseSection
+from percasym.sft.config import SFTConfig
+from tasks.stage import Work, stage
+from tasks.training import MODULE, train
+
+SIZES = (
+    *("architecture", "hidden_size", "layers", "heads", "kv_heads", "mlp_size"),
+    *("vision_size", "vision_layers", "vision_heads", "vision_mlp_size", "side", "seed"),
+)
+
+
+@stage(children=("percasym.models.__main__", MODULE))
+def base(work: Work, config: BaseSection) -> None:
+    beginning = work.scratch / "beginning"
+    model, data = beginning / "model", beginning / "data"
+    settings = {
+        "size": {name: getattr(config, name) for name in SIZES},
+        "puzzle": config.puzzle,
+        "puzzle_options": config.puzzle_settings("clean"),
+        "perception_share": config.perception_share,
+        "detours": config.detours,
+        "seed": config.seed,
+        "items": config.pretrain_items,
+        "out": str(beginning),
+    }
+    for line in launch.run("percasym.models", settings, work.scratch, threads=work.machine.threads):
+        work.progress(line["done"], line["total"])
+    if not config.pretrain_steps:
+        shutil.move(model, work.folder / "model")
+        return
+    train(
+        work,
+        SFTConfig(
+            model=str(model),
+            dataset=str(data),
+            split="pretrain",
+            out=work.scratch,
+            steps=config.pretrain_steps,
+            batch_size=config.batch_size,
+            micro_batch_size=min(config.batch_size, work.machine.micro_batch_size),
+            learning_rate=config.pretrain_learning_rate,
+            warmup_steps=config.warmup_steps,
+            seed=config.seed,
+            precision=config.precision,
+            log_every=config.log_every,
+            checkpoint_every=work.machine.checkpoint_every,
+            threads=work.machine.threads,
+        ),
+    )

@@ -1,0 +1,22 @@
+"""What the results say about the asymmetry, in numbers: comparisons, shares, causes, associations."""
+
+import json
+from pathlib import Path
+
+from percasym.config import Section
+from tasks.records import model_records, sweep_points
+from tasks.show import show_markdown
+from tasks.stage import Work, stage
+
+DIAGNOSIS = "diagnosis.json"
+
+
+@stage()
+def diagnose(
+    work: Work, config: Section, data: Path, results: dict[str, Path], trainings: dict[str, Path]
+) -> None:
+    from percasym.diagnostics import diagnose as account_for
+
+    diagnosis = account_for(model_records(results, trainings), data, "test", sweep_points(results))
+    (work.folder / DIAGNOSIS).write_text(json.dumps(diagnosis, indent=2))
+    show_markdown("diagnosis", diagnosis["headline"])

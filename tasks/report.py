@@ -1,0 +1,64 @@
+"""The report: one HTML page, and its figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from percasym.config import Experiment
+from tasks.distill import REPORT as DISTILLATION
+from tasks.records import model_records, sweep_points
+from tasks.show import show_figures
+from tasks.stage import Work, stage
+
+PAGE = "report.html"
+
+
+@stage()
+def report(
+    work: Work,
+    config: Experiment,
+    data: Path,
+    lessons: Path,
+    results: dict[str, Path],
+    trainings: dict[str, Path],
+) -> None:
+    from percasym.report import ReportInput, write_report
+
+    distillation = json.loads((lessons / DISTILLATION).read_text())
+    write_report(
+        ReportInput(
+            title=config.name,
+            models=model_records(results, trainings),
+            dataset=data,
+            split="test",
+            stand_ins=stand_ins(config),
+            config=config.model_dump(mode="json"),
+            facts=facts(distillation),
+            sweep=sweep_points(results),
+        ),
+        work.folder,
+    )
+    show_figures(work.folder / "figures")
+
+
+def stand_ins(config: Experiment) -> list[str]:
+    """What in this study stands in for something else."""
+    told = [
+        "The teacher is a solver that writes its search down, in place of a language model such as Qwen3-32B."
+    ]
+    if not config.model:
+        told.insert(
+            0,
+            f"The model is a miniature with the architecture {config.architecture}, trained from nothing on drawn "
+            "puzzles. Its numbers are evidence about the mechanism, not about any released model.",
+        )
+    return told
+
+
+def facts(distillation: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "teacher": distillation["teacher"],
+        "responses accepted": f"{distillation['acceptance_rate']:.1%}",
+        "words of a response": f"{distillation['words']:.0f}",
+        "perception's share of the words": f"{distillation['perception_share']:.1%}",
+    }

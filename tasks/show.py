@@ -1,0 +1,93 @@
+"""What a person would look at, left as artifacts on the run's page in the Prefect UI."""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+
+SAMPLES = 4
+FIGURES = ("accuracy", "differences", "training_curves", "share_curves", "trade_off", "causes")
+
+
+def show_markdown(key: str, text: str) -> None:
+    create_markdown_artifact(text, key=_key(key))
+
+
+def show_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:
+    create_table_artifact(
+        [{k: _cell(v) for k, v in row.items()} for row in rows], key=_key(key), description=description
+    )
+
+
+def show_samples(folder: Path, split: str, title: str) -> None:
+    """The first images of a split, each beside its p*."""
+    from percasym.datasets import iter_split
+
+    parts = [f"### {title}"]
+    for row in islice(iter_split(folder, split), SAMPLES):
+        parts.append(f"![{row['id']}]({_data_url(row['image'])})\n\n`{row['perception']}`")
+    show_markdown("samples", "\n\n".join(parts))
+
+
+def show_response(folder: Path, split: str) -> None:
+    """The first response of a split."""
+    from percasym.datasets import iter_split
+
+    row = next(islice(iter_split(folder, split), 1))
+    text = html.escape(row["response"])
+    show_markdown(
+        "response",
+        f"### A response of the teacher\n\n{row['query']}\n\n<pre style='white-space: pre-wrap'>{text}</pre>",
+    )
+
+
+def show_training(log: Path, arm: str) -> None:
+    """Where the curves of a training ended, and its validations."""
+    from percasym.diagnostics.records import read_training
+
+    lines = read_training(log)
+    if lines.train:
+        last = lines.train[-1]
+        show_table(f"training-{arm}", [last], f"{arm}: the last point of the training curves")
+    if lines.validation:
+        rows = [{k: v for k, v in line.items() if k != "kind"} for line in lines.validation]
+        show_table(f"validation-{arm}", rows, f"{arm}: on the validation split")
+
+
+def show_summary(summary: dict[str, Any], model: str) -> None:
+    """a, a_p and a_r of one model with their intervals."""
+    rows = [
+        {"figure": name, **{k: v if k == "n" else f"{v:.3f}" for k, v in summary[name].items()}}
+        for name in ("a", "a_p", "a_r", "a_partial", "a_p_partial", "format")
+        if summary[name]
+    ]
+    show_table(f"accuracy-{model}", rows, f"{model}: share of right items, with 95 % intervals")
+
+
+def show_figures(folder: Path) -> None:
+    for name in FIGURES:
+        picture = folder / f"{name}.png"
+        if picture.exists():
+            create_image_artifact(
+                _data_url(picture.read_bytes()), key=_key(name), description=name.replace("_", " ")
+            )
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return json.dumps(value) if isinstance(value, dict | list) else value
