@@ -171,7 +171,7 @@ def _text_config(config: TinyConfig, tokenizer: PreTrainedTokenizerFast) -> dict
     }
 
 
-# Half of the usual rotations would never turn once within the few hundred to thousand tokens seen here.
+# With the usual 10,000, half of the rotations would not turn once within the hundreds of tokens seen here.
 _ROPE_THETA = 1000.0
 
 
