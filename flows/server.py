@@ -1,7 +1,7 @@
 """A Prefect server of one's own, for as long as a command runs.
 
-Prefect can start a temporary server by itself, but that one has no UI and stays behind when the command is killed.
-This module must not import prefect: it sets what prefect reads when it is imported.
+Prefect can start a temporary server by itself, but that one has no UI and stays behind when the command is
+killed. This module must not import prefect: it sets what prefect reads when it is imported.
 """
 
 import os
@@ -34,15 +34,16 @@ SETTINGS = {
 
 @contextmanager
 def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
-    """Starts a server whose data are in `home` and yields a function that waits for it and returns its address.
+    """Starts a server whose data are in `home` and yields a function that waits for it and returns its
+    address.
 
     Nothing is started where PREFECT_API_URL names a server.
 
     Raises:
         PercasymError: from that function, if the server does not come up.
     """
-    if address := os.environ.get("PREFECT_API_URL"):
-        yield lambda: address.removesuffix("/api")
+    if given := os.environ.get("PREFECT_API_URL"):
+        yield lambda: given.removesuffix("/api")
         return
     port = _free_port()
     address = f"http://127.0.0.1:{port}"

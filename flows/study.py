@@ -1,4 +1,4 @@
-"""The study: does post-training teach a model to reason more than to see, and does reweighing its loss repair that?"""
+"""The study: does post-training teach to reason more than to see, and can its loss be mended?"""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -85,7 +85,7 @@ def _study_run(config: StudyConfig) -> Iterator[Run]:
 
 
 def _finished(futures: Mapping[str, Any], failures: list[Exception]) -> dict[str, Reference]:
-    """Waits for all, and returns the references of those that ended well; the errors of others go to `failures`."""
+    """Waits for all: the references of those that ended well. The errors of others go to `failures`."""
     references = {}
     for name, future in futures.items():
         if isinstance(future, PrefectFuture):
@@ -99,8 +99,8 @@ def _finished(futures: Mapping[str, Any], failures: list[Exception]) -> dict[str
 def _register(name: str, models: Mapping[str, Reference]) -> None:
     """Registers the trained models as versions of `name`, and moves its aliases.
 
-    `baseline` is the token mean, and `best` has the highest a on the validation split, never on the test split.
-    MLflow itself takes `latest` for the newest version.
+    `baseline` is the token mean, and `best` has the highest a on the validation split, never on the test
+    split. MLflow itself takes `latest` for the newest version.
     """
     tracker = Tracker.current()
     versions = {

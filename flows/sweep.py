@@ -9,6 +9,6 @@ GRID = [0.1, 0.3, 0.5, 0.7, 0.9]
 
 
 @flow(name="sweep", flow_run_name="{config.name}")
-def sweep(config: StudyConfig, lams: list[float] = GRID) -> Outcome:  # noqa: B006 - a default for the form
+def sweep(config: StudyConfig, lams: list[float] = GRID) -> Outcome:
     """Run the study with one arm for each of `lams`, from 0 to 1, in place of its fixed weights."""
     return study(config.over(lams))

@@ -51,8 +51,8 @@ def study(
 ) -> None:
     """Run a whole study: data, teacher, base model, post-training in several ways, measurement, report.
 
-    What has been done before with the same settings is not done again; a study that was killed goes on where it
-    stopped.
+    What has been done before with the same settings is not done again; a study that was killed goes on where
+    it stopped.
     """
     config = _config(preset, settings, seed)
     with _pipeline(home):
@@ -183,7 +183,7 @@ def _config(preset: str, settings: list[str] | None, seed: int | None) -> "Study
 
 @contextmanager
 def _pipeline(home: Path) -> Iterator[None]:
-    """Everything around a flow: its server, its bars, its log lines; ends cleanly when the command is ended."""
+    """What is around a flow: its server, its bars, its log lines. SIGTERM ends it as Ctrl-C does."""
     os.environ[VARIABLE] = str(home)
     from flows.server import prefect_server
 

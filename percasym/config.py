@@ -1,8 +1,8 @@
 """The settings of a study: one flat form, in the sections that the stages use.
 
-A stage takes the sections that it needs and is repeated when one of their fields changes, so a field belongs in the
-smallest section that every stage using it shares. `StudyConfig` is all of them at once: the form in the Prefect UI,
-the presets, and what `--set` changes.
+A stage takes the sections that it needs and is repeated when one of their fields changes, so a field belongs
+in the smallest section that every stage using it shares. `StudyConfig` is all of them at once: the form in
+the Prefect UI, the presets, and what `--set` changes.
 """
 
 import re
@@ -50,7 +50,8 @@ class PuzzleSection(Section):
         """The puzzle drawn in `style`.
 
         Raises:
-            PercasymError: an unknown puzzle or style, or an option that it does not have or that is out of range.
+            PercasymError: an unknown puzzle or style, or an option that it does not have or that is out of
+            range.
         """
         return load_puzzle(self.puzzle, self.puzzle_settings(style))
 
@@ -89,7 +90,7 @@ class DistillSection(PuzzleSection, TeacherSection):
 
 
 class MachineSection(Section):
-    """How the work is laid out on the machine. It changes no result beyond rounding, so no stage is repeated for it."""
+    """How the work is laid out on the machine. No result depends on it, so no stage is repeated for it."""
 
     workers: int = Field(2, ge=1, le=64, description="Trainings and evaluations that run side by side.")
     threads: int = Field(1, ge=1, le=256, description="CPU threads of each.")
@@ -169,7 +170,7 @@ class NameSection(Section):
         default=["token_mean", "fixed:0.5", "ngdiff"],
         min_length=1,
         max_length=64,
-        description="Losses to compare: token_mean, fixed:LAM (LAM from 0 to 1), ngdiff, dwa, uncertainty, pcgrad.",
+        description="Losses to compare: token_mean, fixed:0.5 (0 to 1), ngdiff, dwa, uncertainty, pcgrad.",
     )
 
 

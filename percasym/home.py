@@ -25,7 +25,7 @@ class Home:
 
     @property
     def artifacts(self) -> str:
-        """Where artifacts go: a folder, or an address such as s3://bucket/percasym from PERCASYM_ARTIFACTS."""
+        """Where artifacts go: a folder, or what PERCASYM_ARTIFACTS says, such as s3://bucket/percasym."""
         return os.environ.get("PERCASYM_ARTIFACTS") or str(self.root / "artifacts")
 
     @property

@@ -1,8 +1,9 @@
 """Heavy work in child processes: each in a group of its own, and none outlives the process that started it.
 
-A child is this very file run as a program, which watches its standard input and then becomes the module that was
-asked for. The parent holds the other end of that pipe and never writes to it. When the parent ends, however it ends,
-the pipe closes and the child kills its descendants and itself; so there is nothing to clean up after a `kill -9`.
+A child is this very file run as a program, which watches its standard input and then becomes the module that
+was asked for. The parent holds the other end of that pipe and never writes to it. When the parent ends,
+however it ends, the pipe closes and the child kills its descendants and itself; so there is nothing to clean
+up after a `kill -9`.
 """
 
 import json

@@ -9,7 +9,7 @@ FIGURES = ("a", "a_partial", "a_p", "a_p_partial", "a_r", "a_r_partial", "a_own"
 
 
 def model_table(models: Mapping[str, Mapping[str, Any]]) -> Table:
-    """a, a_p and a_r of some models in percent with 95 % intervals; of each what `metrics.summarise` says, as JSON."""
+    """a, a_p, a_r of models in percent with 95 % intervals, from the JSON of `metrics.summarise` of each."""
     table = Table("model", "a", "a_p", "a_r", "items")
     for name, summary in models.items():
         table.add_row(
@@ -19,7 +19,7 @@ def model_table(models: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def audit_tables(audit: Mapping[str, Any]) -> list[Table]:
-    """What `scoring.audit` says: every figure, the causes of wrong answers, and the comparison if there is one."""
+    """What `scoring.audit` says: the figures, the causes of wrong answers, and the comparison if any."""
     other = audit.get("model_b")
     figures = Table("figure", "share, 95 % interval", *(["model b", "difference", "p"] if other else []))
     for figure in FIGURES:

@@ -1,8 +1,9 @@
-"""The store of record: MLflow runs with their parameters, curves, inputs and artifacts, and registered models.
+"""The store of record: MLflow runs with their parameters, curves, inputs and artifacts, and registered
+models.
 
-Everything goes by explicit run ids, never by MLflow's "active run", because stages run in threads. Artifacts are
-written straight to where they stay: a folder by renaming, an object store by uploading, never through the tracking
-server.
+Everything goes by explicit run ids, never by MLflow's "active run", because stages run in threads. Artifacts
+are written straight to where they stay: a folder by renaming, an object store by uploading, never through the
+tracking server.
 """
 
 import logging
@@ -88,7 +89,7 @@ class Tracker:
         return None if value is None else float(value)
 
     def register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> str:
-        """The version of the registered model `name` that `run_id` made; it is registered if it is not yet."""
+        """The version of the registered model `name` that `run_id` made, registered now if it was not."""
         if not self.client.search_registered_models(f"name = '{name}'"):
             self.client.create_registered_model(name)
         for version in self.client.search_model_versions(f"run_id = '{run_id}'"):
@@ -148,7 +149,7 @@ class Run:
             self.client.log_inputs(self.id, datasets=[DatasetInput(dataset, [tag])])
 
     def publish(self, folder: Path) -> None:
-        """Makes the content of `folder` the run's artifact, all of it at once; `folder` may be gone afterwards."""
+        """Makes the content of `folder` the run's artifact, all at once; `folder` may be gone afterwards."""
         if not is_local(self.uri):
             self.client.log_artifacts(self.id, str(folder))
             return
@@ -172,7 +173,7 @@ def local_path(uri: str) -> Path:
 
 
 def fetch(uri: str, folder: Path) -> Path:
-    """The artifact at `uri` as a local folder: itself if it is one, else a download that is kept in `folder`."""
+    """The artifact at `uri` as a local folder: itself if it is one, else a download kept in `folder`."""
     if is_local(uri):
         return local_path(uri)
     if not folder.exists():

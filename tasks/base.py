@@ -1,4 +1,4 @@
-"""The base model of a miniature study: built from nothing and pre-trained a little on both abilities apart."""
+"""The base model of a miniature study: built from nothing and pre-trained a little on each ability apart."""
 
 import shutil
 

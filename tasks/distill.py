@@ -1,4 +1,4 @@
-"""The teacher's responses: what the model is post-trained on. The validation split goes with them as it is."""
+"""The teacher's responses, which the model is post-trained on. The validation split goes with them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How far the stages are: told to Prefect's UI, and to whoever listens in this process (the bars of the CLI)."""
+"""How far the stages are: told to Prefect's UI, and to whoever listens in this process (the CLI's bars)."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator

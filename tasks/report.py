@@ -49,8 +49,8 @@ def stand_ins(config: Experiment) -> list[str]:
     if not config.model:
         told.insert(
             0,
-            f"The model is a miniature with the architecture {config.architecture}, trained from nothing on drawn "
-            "puzzles. Its numbers are evidence about the mechanism, not about any released model.",
+            f"The model is a miniature with the architecture {config.architecture}, trained from nothing. "
+            "Its numbers are evidence about the mechanism, not about any released model.",
         )
     return told
 

@@ -1,4 +1,4 @@
-"""Which code a stage depends on: its own module and every library module that it imports, however indirectly."""
+"""Which code a stage depends on: its own module, and every module of ours that it imports."""
 
 import hashlib
 import sys
@@ -32,14 +32,15 @@ def sources_digest(modules: tuple[str, ...]) -> str:
 
 
 def file_digest(address: str) -> str:
-    """A digest of the source of a puzzle or loss that is given as "path/to/file.py:Class"; "" for a built-in one."""
+    """A digest of the file of a puzzle or loss given as "path/to/file.py:Class"; "" for a built-in one."""
     path = Path(address.rpartition(":")[0])
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" else ""
 
 
 @cache
 def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
-    """A digest of a module, and the names of ours that it imports; some of these are of functions and classes.
+    """A digest of a module, and the names of ours that it imports; some of these are of functions and
+    classes.
 
     What lies in a package beside its modules, such as a template, belongs to the package.
     """
@@ -55,7 +56,7 @@ def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
 
 
 def _imports(code: CodeType, package: str) -> Iterator[str]:
-    """What code imports, also inside its functions. (Python 3.11's ast, which would tell too, fails in threads.)"""
+    """What code imports, also inside its functions. (ast would tell too, but it fails in threads of 3.11.)"""
     for kind, what in ModuleFinder().scan_opcodes(code):
         if kind == "store":
             continue
@@ -73,7 +74,8 @@ def _imports(code: CodeType, package: str) -> Iterator[str]:
 def _path(name: str) -> Path | None:
     """The file of one of our modules; None for what is no module, such as a class imported from one.
 
-    It is found by its place: to ask Python for a submodule's file would import the package, and torch with it.
+    It is found by its place: to ask Python for a submodule's file would import the package, and torch with
+    it.
     """
     stem = ROOT.joinpath(*name.split("."))
     for path in (stem.with_suffix(".py"), stem / "__init__.py"):

@@ -2,8 +2,8 @@
 
 A stage is a function that fills a folder. Around it:
 
-- its *key* is a digest of the section of the config that it takes, of the content of its inputs, and of the source
-  of its module and of every library module that it imports;
+- its *key* is a digest of the section of the config that it takes, of the content of its inputs, and of the
+  source of its module and of every module of ours that this imports;
 - its result is a `Reference` to the artifact of an MLflow run, which Prefect keeps under that key;
 - a reference is believed only if the artifact is still what it was; otherwise the stage is done again;
 - two runs that want one key at the same time do the work once;
@@ -22,7 +22,7 @@ from prefect import task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
-from prefect.results import ResultRecord
+from prefect.results import ResultRecord  # type: ignore[attr-defined]
 from prefect.transactions import IsolationLevel
 from pydantic import BaseModel
 
@@ -61,7 +61,7 @@ class Reference(BaseModel, frozen=True):
         return fetch(self.uri, Home.current().work / "fetched" / self.run)
 
     def intact(self) -> bool:
-        """Whether the artifact is still what it was. An artifact in an object store is not downloaded to see."""
+        """Whether the artifact is still what it was. What is in an object store is not downloaded to see."""
         if not is_local(self.uri):
             return True
         folder = local_path(self.uri)
@@ -116,10 +116,9 @@ class Stage:
         """Starts the stage in the current flow.
 
         Args:
-            config: the study's; the stage sees its own section, and of the machine only how to use it.
-            study: id of the study's MLflow run.
-            label: tells stages of one kind apart, e.g. the arm.
-            inputs: for the body: references (or futures of them, or dicts of these), which it gets as paths, and
+            config: the study's; the stage sees its own section, and of the machine only how to use it. study:
+            id of the study's MLflow run. label: tells stages of one kind apart, e.g. the arm. inputs: for the
+            body: references (or futures of them, or dicts of these), which it gets as paths, and
                 plain values. All of them are part of the key.
         """
         runner = self.task.with_options(
@@ -181,7 +180,7 @@ class Stage:
             tell(self.name, label, "failed")
             if isinstance(error, OSError) and error.strerror in FULL:
                 raise PercasymError(
-                    f"{name}: {error.strerror.lower()} in {work}: free some space and run the same command again"
+                    f"{name}: {error.strerror.lower()} in {work}: free some space, then run the same command"
                 ) from error
             raise
         shutil.rmtree(work, ignore_errors=True)

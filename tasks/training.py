@@ -12,7 +12,8 @@ MODULE = "percasym.sft.__main__"
 def train(work: Work, config: SFTConfig) -> None:
     """Trains into the stage's artifact: `model`, a checkpoint, and the log of the training.
 
-    What a killed training left is taken up again, unless it is of another config (say, its data were made anew).
+    What a killed training left is taken up again, unless it is of another config (say, its data were made
+    anew).
     """
     out = work.scratch / config.digest()[:16]
     config = config.model_copy(update={"out": out})

@@ -1,7 +1,7 @@
 """`python -m percasym.models CONFIG.json`: a miniature and what it is to learn first, ready for the trainer.
 
-Writes OUT/model, an untrained checkpoint that knows the words of a puzzle, and OUT/data, a data set with the split
-`pretrain`. Prints lines {"kind": "progress", "done", "total"}.
+Writes OUT/model, an untrained checkpoint that knows the words of a puzzle, and OUT/data, a data set with the
+split `pretrain`. Prints lines {"kind": "progress", "done", "total"}.
 """
 
 import json
