@@ -171,9 +171,13 @@ class Puzzle(ABC, Generic[InstanceT]):
         Never raises, whatever the text, and takes time linear in it; so do the two methods that score.
         """
 
-    @abstractmethod
     def score_perception(self, instance: InstanceT, text: str) -> Credit:
-        """How well `text` describes `instance`; exact where `read_perception` reads the same puzzle."""
+        """How well `text` describes `instance`: exact where `read_perception` reads the same puzzle.
+
+        Partial credit is for a family to give.
+        """
+        exact = self.read_perception(text, instance) == instance
+        return Credit(exact, float(exact))
 
     @abstractmethod
     def score_answer(self, instance: InstanceT, text: str) -> Credit:

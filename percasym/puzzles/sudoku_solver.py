@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from functools import lru_cache
 
-MOST_NODES = 3000  # of one search: a proper puzzle needs a handful, a described one may never end
+MOST_NODES = 20_000  # of one search: hard proper puzzles need some thousands, described ones might not end
 
 
 class Geometry:
