@@ -221,7 +221,10 @@ def load_preset(name: str, changes: Mapping[str, Any] | None = None) -> StudyCon
     fields = yaml.safe_load(preset_text(name))
     if not isinstance(fields, dict):
         raise PercasymError(f"{name} holds no settings: write one `field: value` a line")
-    for key, value in (changes or {}).items():
+    changes = changes or {}
+    if changes.get("puzzle", fields.get("puzzle")) != fields.get("puzzle"):
+        fields["puzzle_options"] = {}  # those of another puzzle
+    for key, value in changes.items():
         if isinstance(value, Mapping):
             fields[key] = {**(fields.get(key) or {}), **value}
         else:
@@ -272,6 +275,8 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     if "," in text and not text.startswith(("[", "{", '"', "'")):
         return [_value(part) for part in text.split(",") if part]
+    if not text:
+        return ""
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -1,6 +1,41 @@
-"""Settings of all tests."""
+"""Settings of all tests, and what the tests of stages and flows share."""
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("percasym", deadline=None)  # a busy machine is no failure
 settings.load_profile("percasym")
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server for the whole session, as one takes ten seconds to start."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@pytest.fixture(scope="session")
+def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without content: to create its tables takes seconds, to copy them nothing."""
+    from mlflow import MlflowClient
+
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{database}").search_experiments()
+    return database
+
+
+@pytest.fixture
+def home(tmp_path: Path, mlflow_tables: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new home folder, the current one."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    shutil.copy(mlflow_tables, folder / "mlflow.db")
+    monkeypatch.setenv("PERCASYM_HOME", str(folder))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return folder
