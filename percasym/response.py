@@ -44,14 +44,14 @@ def parse(text: str) -> Response:
     caption_opening = caption = answer_opening = answer = None
     first_tags: list[re.Match[str]] = []
     for tag in _TAG.finditer(text):
-        if len(first_tags) <= len(_FORM):
+        if len(first_tags) < len(_FORM):  # a further one is text after them
             first_tags.append(tag)
         match tag[0]:
             case "<answer>":
                 answer_opening = tag
             case "</answer>" if answer_opening:
                 answer, answer_opening = (answer_opening, tag), None
-            case "<caption>" if not caption:
+            case "<caption>":
                 caption_opening = tag
             case "</caption>" if caption_opening and not caption:
                 caption = (caption_opening, tag)

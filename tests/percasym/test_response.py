@@ -155,10 +155,10 @@ def test_a_megabyte_of_tags_is_read() -> None:
 
 @st.composite
 def tokenised(draw: st.DrawFn) -> tuple[str, list[tuple[int, int]]]:
-    """A tag soup and offsets that cut it anywhere, empty tokens among them."""
-    text = draw(SOUPS)
-    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=12)))
-    borders = [0, *cuts, len(text)]
+    """A text, often with a caption, and offsets that cut it anywhere, empty tokens among them."""
+    text = draw(SOUPS | st.tuples(SOUPS, PLAIN.map(oracle_prefix), SOUPS).map("".join))
+    places = st.integers(0, len(text)) | st.sampled_from(parse(text).caption_span or [0])
+    borders = sorted([0, *draw(st.lists(places, max_size=12)), len(text)])
     return text, list(pairwise(borders))
 
 
@@ -187,6 +187,7 @@ def test_a_prompt_before_the_response_shifts_the_mask(
 
 def test_tokens_across_the_borders_of_a_caption_are_perception() -> None:
     text = "A<caption>3.</caption>So"
+    assert perception_mask(text, [(0, 1), (1, 22), (22, 23)]) == [False, True, False]
     #          A<      caption>  3      .</       caption>S  o      end of turn, padding
     offsets = [(0, 2), (2, 10), (10, 11), (11, 14), (14, 23), (23, 24), (24, 24), (0, 0)]
     assert perception_mask(text, offsets) == [True, True, True, True, True, False, False, False]

@@ -102,3 +102,11 @@ def test_own_answers_are_judged_as_the_described_puzzle_would_judge_them(
     read = puzzle.read_perception(caption, instance)
     expected = read is not None and puzzle.score_answer(read, answer).exact
     assert puzzle.answers_caption(instance, caption, answer) == expected
+
+
+def test_an_own_answer_needs_as_few_colours_as_the_described_graph() -> None:
+    puzzle = load_puzzle("graph_coloring", {"text": "cells"})
+    triangle = puzzle.read_ground_truth('{"v": 3, "c": 3, "edges": [[0, 1], [0, 2], [1, 2]]}')
+    assert score(puzzle, triangle, compose("0 1 , 1 2", "why", "0 a 1 b 2 a")).a_own
+    wasteful = score(puzzle, triangle, compose("0 1 , 1 2", "why", "0 a 1 b 2 c"))
+    assert (wasteful.a, wasteful.a_own) == (True, False)
