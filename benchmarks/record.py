@@ -1,0 +1,49 @@
+"""Keeps the figures of a benchmark with what they depend on: the command, the commit and the machine."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def save(name: str, figures: Any) -> Path:
+    """Write benchmarks/results/NAME.json and return where it is."""
+    path = HERE / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    record = {
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "commit": _commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "figures": figures,
+    }
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    return path
+
+
+def _commit() -> str:
+    """The commit, with a plus sign if tracked files of the package differ from it."""
+    head = _git("rev-parse", "--short", "HEAD")
+    return head + "+" * bool(
+        _git("status", "--porcelain", "--untracked-files=no", "--", "percasym", "benchmarks/*.py")
+    )
+
+
+def _git(*arguments: str) -> str:
+    run = subprocess.run(["git", "-C", HERE.parent, *arguments], capture_output=True, text=True, check=False)
+    return run.stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
