@@ -2,10 +2,10 @@
 
     python benchmarks/score.py
 
-Each item gets eight responses, as in a group of rollouts: two right ones, two wrong ones on the right caption,
-three whose captions have random faults of their own, and one cut off. The reasoning is the embedded teacher's.
-Every response is scored once, in random order. Reading the items is not timed; what scoring must find out about
-the puzzles that captions describe is. Times are those of the process, so a busy machine counts less.
+Each item gets eight responses, as in a group of rollouts: two right ones, two wrong ones on the right
+caption, three whose captions have random faults of their own, and one cut off. The reasoning is the embedded
+teacher's. Every response is scored once, in random order. Reading the items is not timed; what scoring must
+find out about described puzzles is. Times are those of the process, so a busy machine counts less.
 """
 
 import random
