@@ -44,11 +44,17 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def _complete(self, requests: list[Request], sampling: Sampling, ending: "_Ending") -> list[Completion]:
-        rows = [_Row(request, assistant_text(self.processor, request.prefix).ids) for request in requests]
+        rows = [
+            _Row(
+                request,
+                prefix=assistant_text(self.processor, request.prefix).ids,
+                draws=numpy_stream(stream("completion", sampling.seed, request.id)),
+            )
+            for request in requests
+        ]
         samples = [Sample(row.request.query, row.request.image, row.prefix) for row in rows]
         inputs = encode(self.processor, samples, padding="left").inputs
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-        draws = [numpy_stream(stream("completion", sampling.seed, request.id)) for request in requests]
         mask, positions = inputs["attention_mask"], self._positions(inputs)
         cache = Cache(layer_class_to_replicate=GrowingLayer)
 
@@ -56,9 +62,9 @@ class TransformersEngine:
         step = inputs | {"position_ids": positions}
         for _ in range(sampling.max_tokens):
             output = self.model(**step, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            tokens = choose(output.logits[:, -1], sampling, draws)
+            tokens = choose(output.logits[:, -1], sampling, [row.draws for row in running])
             for row, token in zip(running, tokens.tolist(), strict=True):
-                if row.text is None:
+                if row.text is None:  # a finished row stays until enough of them are to be dropped
                     ending.add(row, token)
             unfinished = [place for place, row in enumerate(running) if row.text is None]
             if not unfinished:
@@ -66,10 +72,7 @@ class TransformersEngine:
             positions = positions[..., -1:] + 1
             if len(unfinished) <= (1 - COMPACTION) * len(running):
                 kept = torch.tensor(unfinished, device=tokens.device)
-                running, draws = (
-                    [running[place] for place in unfinished],
-                    [draws[place] for place in unfinished],
-                )
+                running = [running[place] for place in unfinished]
                 tokens, mask, positions = tokens[kept], mask[kept], positions[..., kept, :]
                 cache.batch_select_indices(kept)
             mask = torch.cat([mask, mask.new_ones(len(running), 1)], dim=1)
@@ -137,6 +140,7 @@ class _Row:
 
     request: Request
     prefix: list[int]
+    draws: np.random.Generator
     generated: list[int] = field(default_factory=list)
     text: str | None = None
 
