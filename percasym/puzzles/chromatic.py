@@ -1,6 +1,6 @@
 """Exact colouring of small graphs: DSATUR branching (Brélaz, CACM 22(4), 1979), colours counted upwards."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 MOST_VERTICES = 26  # colours are the letters a to z
@@ -9,16 +9,29 @@ MOST_VERTICES = 26  # colours are the letters a to z
 @lru_cache(maxsize=4096)
 def colouring(v: int, edges: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
     """Colours 0, 1, ... for the nodes 0 to v - 1, as few as can be, numbered in the order of the nodes."""
-    neighbours = [0] * v
-    for a, b in edges:
-        neighbours[a] |= 1 << b
-        neighbours[b] |= 1 << a
+    neighbours = _neighbours(v, edges)
     clique = _clique(neighbours)
     colours = len(clique)
     while (found := _Search(neighbours, colours).run(clique)) is None:
         colours += 1
     numbers: dict[int, int] = {}
     return tuple(numbers.setdefault(colour, len(numbers)) for colour in found)
+
+
+def needs(v: int, edges: Iterable[tuple[int, int]], colours: int) -> bool:
+    """Whether the graph cannot be coloured with fewer than `colours` colours."""
+    neighbours = _neighbours(v, edges)
+    clique = _clique(neighbours)
+    return len(clique) >= colours or _Search(neighbours, colours - 1).run(clique) is None
+
+
+def _neighbours(v: int, edges: Iterable[tuple[int, int]]) -> list[int]:
+    """For every node the mask of the nodes joined to it."""
+    neighbours = [0] * v
+    for a, b in edges:
+        neighbours[a] |= 1 << b
+        neighbours[b] |= 1 << a
+    return neighbours
 
 
 def _clique(neighbours: list[int]) -> list[int]:

@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from percasym.errors import PercasymError
 from percasym.puzzles import graph_reasoning
 from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
-from percasym.puzzles.chromatic import MOST_VERTICES, colouring
+from percasym.puzzles.chromatic import MOST_VERTICES, colouring, needs
 from percasym.puzzles.graph_image import draw_graph, smallest_side
 from percasym.puzzles.reading import is_json, read_json, read_words
 from percasym.puzzles.styles import parse_style
@@ -156,12 +156,11 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         return Credit(complete and share == 1.0, share)
 
     def answers_caption(self, instance: Graph, caption: str, text: str) -> bool:
-        """Finds the chromatic number only of a described graph that the answer colours properly."""
         edges, bad = _read_edges(caption, instance.v)
         colours, complete = _read_colours(text, instance.v)
-        if bad or not complete or _proper(colours, edges) < len(edges):
+        if bad or not complete or any(colours[a] == colours[b] for a, b in edges):
             return False
-        return len(set(colours.values())) <= _graph(instance.v, edges).c
+        return needs(instance.v, edges, len(set(colours.values())))
 
     def reasoning(self, instance: Graph, rng: random.Random, words: int, detours: float) -> Thought:
         text, colours = graph_reasoning.think(instance, rng, words, detours)
