@@ -20,7 +20,8 @@ class Geometry:
         cells: the number of cells.
         all_cells: the mask of all cells.
         units: the cells of every row, column and box.
-        others: for every cell the mask of the cells that share no unit with it.
+        peers: for every cell the cells that share a unit with it.
+        others: for every cell the mask of the cells that do not, without itself.
     """
 
     def __init__(self, rows: int, cols: int) -> None:
@@ -34,10 +35,9 @@ class Geometry:
             for unit in (("row", row), ("column", column), ("box", box)):
                 units.setdefault(unit, []).append(cell)
         self.units = [tuple(members) for members in units.values()]
-        self.others = [self.all_cells] * self.cells
-        for members in self.units:
-            for cell in members:
-                self.others[cell] &= ~sum(1 << member for member in members)
+        seen = [set().union(*(unit for unit in self.units if cell in unit)) for cell in range(self.cells)]
+        self.peers = [tuple(cells - {cell}) for cell, cells in enumerate(seen)]
+        self.others = [self.all_cells & ~sum(1 << cell for cell in cells) for cells in seen]
 
 
 @lru_cache
@@ -92,6 +92,8 @@ def carve(g: Geometry, full: Sequence[int], blanks: int, rng: random.Random) -> 
 
 def _is_forced(g: Geometry, grid: Sequence[int], cell: int, digit: int) -> bool:
     """Whether no digit but `digit` in the blank `cell` solves `grid`."""
+    if len({grid[peer] for peer in g.peers[cell]} - {0}) == g.size - 1:
+        return True  # all other digits are in sight
     board, left = _board(g, grid)
     board[digit - 1] &= ~(1 << cell)
     try:
@@ -154,12 +156,14 @@ class _Search:
                 return self._branch(board, left, (twice & ~thrice) or thrice, found)
             while singles:
                 bit = singles & -singles
-                digit = next((d for d, places in enumerate(board) if places & bit), None)
-                if digit is None:
-                    return None  # filling another single took its candidate away
                 cell = bit.bit_length() - 1
-                board[digit] &= self.others[cell]
-                found.append((cell, digit + 1))
+                for digit, places in enumerate(board):
+                    if places & bit:
+                        board[digit] &= self.others[cell]
+                        found.append((cell, digit + 1))
+                        break
+                else:
+                    return None  # filling another single took its candidate away
                 singles ^= bit
                 left ^= bit
         return found
