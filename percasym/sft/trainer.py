@@ -27,6 +27,7 @@ from percasym.sft.distributed import Ranks, connected
 from percasym.sft.losses import TokenLosses
 from percasym.sft.metrics import MetricsLog, Window, gradient_record
 from percasym.sft.model import assemble, load_for_training, trained_parameters
+from percasym.sft.optimizer import build_optimizers
 from percasym.sft.step import Gradient, GradientComputer
 from percasym.sft.validation import validate
 from percasym.sft.weighting import TokenMean, parse_weighting
@@ -61,7 +62,10 @@ def train(config: SFTConfig) -> Path:
         run.finish_steps()
         weights = run.weights()
         if ranks.first:
-            write_folder(final, lambda folder: _save_model(config, weights, folder))
+            model, processor = assemble(config, weights, "cpu")
+            write_folder(
+                final, lambda folder: (model.save_pretrained(folder), processor.save_pretrained(folder))
+            )
             run.checkpoints.remove()
         ranks.wait()
     return final
@@ -86,6 +90,8 @@ class Run:
             raise PercasymError(
                 f"batch_size {config.batch_size} cannot be dealt out to {ranks.world} ranks evenly"
             )
+        if config.optimizer == "muon" and ranks.sharded:
+            raise PercasymError("muon needs whole matrices, and several GPUs share them out: use adamw")
         self.weighting = parse_weighting(config.weighting)
         torch.manual_seed(config.seed)  # of new adapters
         self.model, self.processor = load_for_training(config, str(ranks.device))
@@ -98,15 +104,7 @@ class Run:
         ranks.shard(self.losses, self.model.base_model.language_model.layers)
         parameters = list(trained_parameters(self.losses).values())
         self.gradient = GradientComputer(self.losses, parameters, ranks, self._autocast)
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-                {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
-            betas=(0.9, config.adam_beta2),
-            fused=True,
-        )
+        self.optimizers = build_optimizers(self.model, parameters, config)
         self.step = 0
         self.window = Window()
         self.seconds = 0.0
@@ -162,7 +160,7 @@ class Run:
             self.window = Window()
 
     def _update(self, gradient: Gradient) -> float:
-        """One step of AdamW; returns the learning rate."""
+        """One step of the optimizers; returns the learning rate."""
         norm = math.sqrt(self.ranks.dot(gradient.values, gradient.values))
         if not math.isfinite(norm):
             raise PercasymError(
@@ -172,10 +170,11 @@ class Run:
         for parameter, value in zip(self.gradient.parameters, gradient.values, strict=True):
             parameter.grad = value.mul_(shrink)
         rate = learning_rate(self.config, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         return rate
 
     def _validate(self) -> dict[str, Any]:
@@ -195,7 +194,7 @@ class Run:
     def _save(self) -> None:
         weights, optimizer = (
             self.weights(),
-            get_optimizer_state_dict(self.losses, self.optimizer, options=_WHOLE),
+            get_optimizer_state_dict(self.losses, self.optimizers, options=_WHOLE),
         )
         if self.ranks.first:
             progress = {
@@ -212,7 +211,7 @@ class Run:
             return
         self.step, weights, optimizer, progress = last
         set_model_state_dict(self.losses, {f"model.{name}": x for name, x in weights.items()}, options=_WHOLE)
-        set_optimizer_state_dict(self.losses, self.optimizer, optimizer, options=_WHOLE)
+        set_optimizer_state_dict(self.losses, self.optimizers, optimizer, options=_WHOLE)
         self.weighting.load_state_dict(progress["weighting"])
         self.window = Window(**progress["window"])
         self.seconds = progress["seconds"]
@@ -233,9 +232,3 @@ def _claim(config: SFTConfig) -> None:
         write_text(note, json.dumps({"digest": config.digest(), **config.model_dump(mode="json")}, indent=2))
     elif json.loads(note.read_text())["digest"] != config.digest():
         raise PercasymError(f"{config.out} holds a run of another config: delete it or choose another folder")
-
-
-def _save_model(config: SFTConfig, weights: dict[str, Tensor], folder: Path) -> None:
-    model, processor = assemble(config, weights, "cpu")
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""`python -m percasym.sft` as on GPUs, with the model sharded by FSDP2, but over gloo. test_ranks.py runs it."""
+"""`python -m percasym.sft` with the model sharded by FSDP2 as on GPUs, but over gloo: for test_ranks.py."""
 
 import sys
 from collections.abc import Iterator

@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from transformers import (
+    PreTrainedModel,
+    ProcessorMixin,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
 
 from percasym.datasets import read_split
 from percasym.models import load
@@ -20,8 +26,9 @@ from percasym.sft.weighting import Fixed, NGDiff, PCGrad, StepStatistics, TokenM
 class Bench:
     """A model in float64 and rows to train it on."""
 
-    def __init__(self, checkpoint: Path, dataset: Path, split: str = "train_sft") -> None:
-        model, processor = load(checkpoint, device="cpu", dtype="float32")
+    def __init__(
+        self, model: PreTrainedModel, processor: ProcessorMixin, dataset: Path, split: str = "train_sft"
+    ) -> None:
         self.losses = TokenLosses(model.double().train())
         self.names = [name for name, _ in self.losses.named_parameters()]
         self.compute = GradientComputer(
@@ -67,9 +74,34 @@ def inner(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
     return sum(float((x * y).sum()) for x, y in zip(one, other, strict=True))
 
 
-@pytest.fixture(scope="module", params=["qwen3_vl", "internvl"])
+def qwen2_5_vl(like: PreTrainedModel) -> PreTrainedModel:
+    """A random Qwen2.5-VL for the processor and about the size of a Qwen3-VL."""
+    text, vision = like.config.text_config.to_dict(), like.config.vision_config.to_dict()
+    rope = {"rope_type": "default", "rope_theta": 1000.0, "mrope_section": [2, 1, 1]}
+    tokens = {name: getattr(like.config, name) for name in ("image_token_id", "video_token_id")}
+    torch.manual_seed(0)
+    return Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(
+            text_config={**text, "model_type": "qwen2_5_vl_text", "rope_parameters": rope},
+            vision_config={
+                **{name: vision[name] for name in ("depth", "hidden_size", "intermediate_size", "num_heads")},
+                **{name: vision[name] for name in ("patch_size", "temporal_patch_size", "out_hidden_size")},
+                "spatial_merge_size": vision["spatial_merge_size"],
+                "window_size": 4 * vision["patch_size"],
+                "fullatt_block_indexes": [1],
+            },
+            vision_start_token_id=like.config.vision_start_token_id,
+            vision_end_token_id=like.config.vision_end_token_id,
+            **tokens,
+        )
+    )
+
+
+@pytest.fixture(scope="module", params=["qwen3_vl", "internvl", "qwen2_5_vl"])
 def bench(request: pytest.FixtureRequest, build: Callable[[str], Path], dataset: Path) -> Bench:
-    return Bench(build(request.param), dataset)
+    name = "qwen3_vl" if request.param == "qwen2_5_vl" else request.param
+    model, processor = load(build(name), device="cpu", dtype="float32")
+    return Bench(qwen2_5_vl(model) if request.param == "qwen2_5_vl" else model, processor, dataset)
 
 
 def test_token_share_as_lam_is_the_models_own_loss(bench: Bench) -> None:
@@ -101,7 +133,7 @@ def test_measuring_does_not_change_the_step(bench: Bench, weighting: Weighting) 
     assert (s.loss_p, s.loss_r) == pytest.approx((plain.statistics.loss_p, plain.statistics.loss_r))
 
 
-@pytest.mark.parametrize("weighting", [TokenMean(), Fixed(0.7), NGDiff(), PCGrad()])
+@pytest.mark.parametrize("weighting", [TokenMean(), NGDiff()])
 def test_micro_batches_and_padding_change_nothing(bench: Bench, weighting: Weighting) -> None:
     whole = bench.gradient(weighting, bench.batches())
     for batches in (bench.batches(1), bench.batches(4), [padded(bench.batches()[0], 9)]):
@@ -154,7 +186,7 @@ def test_pcgrads_step_is_the_mean_of_the_projected_gradients(bench: Bench) -> No
 @pytest.fixture(scope="module")
 def abilities(checkpoint: Path, dataset: Path) -> Bench:
     """Rows that train perception alone, or reasoning alone and without an image."""
-    return Bench(checkpoint, dataset, "pretrain")
+    return Bench(*load(checkpoint, device="cpu", dtype="float32"), dataset, "pretrain")
 
 
 def test_abilities_apart_mix_as_usual(abilities: Bench) -> None:
