@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from percasym.puzzles.chromatic import colouring
+from percasym.puzzles.chromatic import colouring, needs
 
 
 @st.composite
@@ -34,6 +34,7 @@ def test_fewest_colours_by_brute_force(graph):
     assert is_proper(colours, edges)
     fewer = max(colours)
     assert not any(is_proper(c, edges) for c in product(range(fewer), repeat=v))
+    assert [needs(v, edges, n) for n in range(1, v + 2)] == [n <= fewer + 1 for n in range(1, v + 2)]
 
 
 @given(graphs(20))
