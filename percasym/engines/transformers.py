@@ -24,7 +24,8 @@ class TransformersEngine:
 
     A token depends on the request, the seed and the logits alone, so a text is the same whatever batch it is
     in, as long as its logits are. Those differ by rounding between batches (matrix products are blocked
-    differently), which matters only where two tokens are as good as equally probable.
+    differently), which matters only where two tokens are as good as equally probable: of 128 texts of about
+    470 tokens of a trained miniature, in batches of 16 and of 128, none differed, neither greedy nor sampled.
     """
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin, batch_size: int = 32) -> None:
