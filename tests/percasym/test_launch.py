@@ -40,7 +40,9 @@ def test_yields_each_line_of_json_and_skips_chatter(child: Callable[[str], str],
 
 
 def test_a_mistake_of_the_user_comes_through_as_it_is(child: Callable[[str], str], tmp_path: Path) -> None:
-    name = child("print('a warning', file=sys.stderr); print('error: no such model', file=sys.stderr); sys.exit(2)")
+    name = child(
+        "print('a warning', file=sys.stderr); print('error: no such model', file=sys.stderr); sys.exit(2)"
+    )
     with pytest.raises(PercasymError, match=r"^no such model$"):
         list(launch.run(name, {}, tmp_path))
 
@@ -50,7 +52,9 @@ def test_a_failure_shows_the_end_of_what_the_child_said(child: Callable[[str], s
         list(launch.run(child("1 / 0"), {}, tmp_path))
 
 
-def test_a_child_that_is_killed_is_told_from_one_that_fails(child: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_child_that_is_killed_is_told_from_one_that_fails(
+    child: Callable[[str], str], tmp_path: Path
+) -> None:
     with pytest.raises(RuntimeError, match="SIGKILL; the machine may have run out of memory"):
         list(launch.run(child("os.kill(os.getpid(), 9)"), {}, tmp_path))
 
@@ -76,7 +80,9 @@ def test_children_die_with_a_parent_that_is_killed(child: Callable[[str], str], 
         for line in launch.run({child(FAMILY)!r}, {{}}, Path({str(tmp_path)!r})):
             print(*line["pids"], flush=True)
     """
-    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     pids = [int(pid) for pid in parent.stdout.readline().split()]
     assert len(pids) == 2
@@ -142,9 +148,7 @@ FAMILY = """
 
 def running(pids: list[int]) -> list[int]:
     return [
-        pid
-        for pid in pids
-        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     ]
 
 

@@ -1,0 +1,179 @@
+"""A whole study, as small as one can be: a real model, trained and measured through Prefect and MLflow."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.study import Outcome, study
+from flows.sweep import sweep
+from percasym.config import StudyConfig, load_preset
+from percasym.tracking import Tracker
+from tasks import progress
+from tasks.progress import Event
+
+pytestmark = pytest.mark.timeout(1200)  # a busy machine is no failure
+
+SETTINGS: dict[str, Any] = {
+    "name": "tiny",
+    "train_items": 32,
+    "validation_items": 4,
+    "test_items": 6,
+    "perception_share": 0.3,
+    "hidden_size": 32,
+    "layers": 1,
+    "heads": 2,
+    "kv_heads": 1,
+    "mlp_size": 32,
+    "vision_layers": 1,
+    "pretrain_items": 16,
+    "pretrain_steps": 3,
+    "sft_steps": 4,
+    "warmup_steps": 1,
+    "log_every": 2,
+    "validate_every": 4,
+    "validation_limit": 2,
+    "max_new_tokens": 16,
+    "arms": ["token_mean"],
+}
+
+
+@pytest.fixture(scope="module")
+def home(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path, prefect_server: None
+) -> Iterator[Path]:
+    """One home for the tests of this module, which go on where the one before has stopped."""
+    folder = tmp_path_factory.mktemp("home")
+    shutil.copy(mlflow_tables, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERCASYM_HOME", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield folder
+
+
+@dataclass
+class Done:
+    """How each stage of a study ended (done, hit or failed), and what came of it."""
+
+    endings: dict[str, str] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    error: Exception | None = None
+
+    def ended(self, how: str) -> set[str]:
+        return {name for name, ending in self.endings.items() if ending == how}
+
+    @property
+    def found(self) -> Outcome:
+        assert self.outcome is not None, self.error
+        return self.outcome
+
+
+def run(**changes: Any) -> Done:
+    done = Done()
+
+    def listen(event: Event) -> None:
+        if event.state != "running":
+            done.endings[f"{event.stage} {event.label}".strip()] = event.state
+
+    progress.listeners.append(listen)
+    try:
+        done.outcome = study(config(**changes))
+    except Exception as error:
+        done.error = error
+    finally:
+        progress.listeners.remove(listen)
+    return done
+
+
+@pytest.fixture(scope="module")
+def broken(home: Path) -> Done:
+    """The first study of all; one of its arms fails."""
+    (home / "broken.py").write_text(BROKEN)
+    return run(arms=["token_mean", f"{home / 'broken.py'}:Broken"])
+
+
+@pytest.fixture(scope="module")
+def first(broken: Done) -> Done:
+    """The same study without the arm that fails."""
+    return run()
+
+
+def config(**changes: Any) -> StudyConfig:
+    return load_preset("mini", {**SETTINGS, **changes})
+
+
+def test_an_arm_that_fails_leaves_the_others_finished(broken: Done, first: Done) -> None:
+    assert "ZeroDivisionError: on purpose" in str(broken.error)
+    assert {name.split()[0] for name in broken.ended("failed")} == {"sft"}
+    assert broken.ended("done") == first.ended("hit")
+    assert {"sft token_mean", "evaluate token_mean", "evaluate base"} <= first.ended("hit")
+    assert first.ended("done") == {"diagnose", "report"}
+
+
+def test_a_study_ends_with_a_report_and_figures(first: Done) -> None:
+    page = Path(first.found.report).read_text()
+    assert "The teacher is a solver" in page
+    assert "token mean" in page
+    assert list(first.found.summaries) == ["base", "token_mean"]
+    for path in first.found.summaries.values():
+        summary = json.loads(Path(path).read_text())
+        assert summary["a"]["n"] == 6
+        assert summary["a_r"] is not None
+
+
+def test_mlflow_knows_the_study_its_stages_their_curves_and_the_models(first: Done) -> None:
+    tracker = Tracker.current()
+    links = tracker.client.get_run(first.found.run).data.tags
+    stages = {"generate", "distill", "base", "sft.token_mean", "evaluate.base", "evaluate.token_mean"}
+    assert {f"stage.{stage}" for stage in stages | {"diagnose", "report"}} <= set(links)
+    arm = tracker.client.get_run(links["stage.sft.token_mean"])
+    assert tracker.client.get_run(arm.data.tags["mlflow.parentRunId"]).info.run_name == "tiny"
+    assert arm.data.tags["input.base"] == links["stage.base"]
+    assert [one.dataset.name for one in arm.inputs.dataset_inputs] == ["distill"]
+    assert [m.step for m in tracker.client.get_metric_history(arm.info.run_id, "loss_p")] == [2, 4]
+    assert "validation/a_p" in arm.data.metrics
+    evaluation = tracker.client.get_run(links["stage.evaluate.token_mean"])
+    assert {"a", "a_p", "a_r", "causes/perception"} <= set(evaluation.data.metrics)
+    for alias in ("baseline", "best"):
+        assert tracker.client.get_model_version_by_alias("tiny", alias).run_id == arm.info.run_id
+
+
+def test_another_arm_repeats_nothing_that_is_done(first: Done) -> None:
+    more = run(arms=["token_mean", "fixed:0.5"])
+    assert more.ended("done") == {"sft fixed:0.5", "evaluate fixed:0.5", "diagnose", "report"}
+    assert more.ended("hit") == first.ended("hit")
+    swept = sweep(config(arms=["token_mean", "fixed:0.1"]), [0.5])
+    assert list(swept.summaries) == ["base", "token_mean", "fixed:0.5"]
+    assert swept.report == more.found.report
+
+
+def test_a_lost_checkpoint_is_trained_again_and_nothing_else(first: Done) -> None:
+    tracker = Tracker.current()
+    lost = arm_folder(first.found)
+    weights = (lost / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(lost)
+    again = run()
+    assert again.ended("done") == {"sft token_mean"}
+    assert arm_folder(again.found) != lost
+    assert (arm_folder(again.found) / "model" / "model.safetensors").read_bytes() == weights
+    assert tracker.client.get_model_version_by_alias("tiny", "baseline").version == "3"
+
+
+def arm_folder(outcome: Outcome) -> Path:
+    client = Tracker.current().client
+    run_id = client.get_run(outcome.run).data.tags["stage.sft.token_mean"]
+    return Path(client.get_run(run_id).info.artifact_uri)
+
+
+BROKEN = """
+from percasym.sft.weighting import Weighting
+
+
+class Broken(Weighting):
+    def coefficients(self, s):
+        raise ZeroDivisionError("on purpose")
+"""

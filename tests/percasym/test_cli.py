@@ -1,0 +1,187 @@
+"""The command line: forms that are a contract, and one line for every mistake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from percasym import cli
+
+SMALL = ["--set", "rows=2", "--set", "cols=2", "--set", "side=64", "--set", "text=cells"]
+
+
+def call(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error) of the command."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["percasym", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    output = capfd.readouterr()
+    return code, output.out, output.err
+
+
+@pytest.fixture
+def data(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Path:
+    code, _, err = call(
+        capfd,
+        "generate",
+        "--puzzle",
+        "sudoku",
+        "--split",
+        "test",
+        "--n",
+        "6",
+        "--out",
+        tmp_path / "data",
+        *SMALL,
+    )
+    assert code == 0, err
+    return tmp_path / "data"
+
+
+def responses(data: Path, path: Path, right: int, mode: str = "end_to_end") -> Path:
+    from percasym.datasets import iter_split
+    from percasym.puzzles import load_spec
+    from percasym.response import compose
+
+    with path.open("a") as file:
+        for number, row in enumerate(iter_split(data, "test")):
+            puzzle = load_spec(row["puzzle"])
+            instance = puzzle.read_ground_truth(row["ground_truth"])
+            answer = puzzle.answer(instance) if number < right else "a1 1"
+            text = compose(puzzle.perception(instance), "so", answer)
+            file.write(json.dumps({"id": row["id"], "response": text, "mode": mode}) + "\n")
+    return path
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    program = (
+        "import sys, percasym.cli\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'prefect', 'mlflow', 'numpy', 'matplotlib', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["study", "sweep", "generate", "score", "report", "presets"])
+def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capfd, command, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+def test_version(capfd: pytest.CaptureFixture[str]) -> None:
+    from percasym import __version__
+
+    assert call(capfd, "--version") == (0, f"{__version__}\n", "")
+
+
+def test_a_data_set_is_written_and_read_by_datasets(data: Path, tmp_path: Path) -> None:
+    import datasets
+
+    loaded = datasets.load_dataset(str(data), cache_dir=str(tmp_path / "cache"))
+    assert loaded["test"].num_rows == 6
+    assert loaded["test"][0]["image"].size == (64, 64)
+
+
+def test_scores_as_json_are_all_that_is_printed(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = responses(data, tmp_path / "a.jsonl", 4)
+    code, out, _ = call(capfd, "score", data, path, "--split", "test", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["a"]["value"] == pytest.approx(4 / 6)
+    assert found["a"]["n"] == 6
+    assert set(found["a"]) == {"value", "low", "high", "n"}
+    assert found["a_p"]["value"] == 1
+    assert found["a_r"] is None
+    assert found["causes"]["reasoning"] == 2
+
+
+def test_two_models_are_compared(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one = responses(data, responses(data, tmp_path / "a.jsonl", 2), 3, "oracle")
+    two = responses(data, tmp_path / "b.jsonl", 5)
+    code, out, _ = call(capfd, "score", data, one, "--model-b", two, "--json")
+    assert code == 0
+    assert json.loads(out)["comparison"]["a"]["difference"]["value"] == pytest.approx(0.5)
+    code, out, _ = call(capfd, "score", data, one, "--model-b", two)
+    assert code == 0
+    assert "50.0" in out
+
+
+def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = call(capfd, "presets")
+    assert [line.split()[0] for line in out.splitlines()] == ["mini", "gpu-mini", "paper"]
+    _, out, _ = call(capfd, "presets", "mini")
+    (tmp_path / "mine.yaml").write_text(out)
+    code, _, err = call(capfd, "study", "--preset", tmp_path / "mine.yaml", "--set", "sft_steps=0")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["study", "--set", "sft_steps=0"], "sft_steps=0"),
+        (["study", "--set", "sft_stops=1"], "sft_stops"),
+        (["study", "--set", "arms=adam"], "adam"),
+        (["study", "--set", "seed"], "field=value"),
+        (["study", "--seed", "-1"], "seed=-1"),
+        (["study", "--preset", "maxi"], "maxi"),
+        (["study", "--set", "puzzle_options.rows=99"], "rows"),
+        (["sweep", "--lam", "0.1,much"], "0.1,much"),
+        (["sweep", "--lam", "1.5"], "between 0 and 1"),
+        (["generate", "--puzzle", "chess", "--out", "x"], "chess"),
+        (["generate", "--split", "tset", "--out", "x"], "tset"),
+        (["generate", "--set", "rows=99", "--out", "x"], "rows"),
+        (["score", "nowhere", "nothing.jsonl"], "nowhere"),
+        (["report", "mini", "--home", "nowhere"], "nowhere"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PERCASYM_HOME", raising=False)
+    code, out, err = call(capfd, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert words in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bug_keeps_its_traceback(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("percasym.config.preset_text", broken)
+    with pytest.raises(ZeroDivisionError):
+        call(capfd, "presets", "mini")
+
+
+def test_a_full_disk_is_told_in_whatever_words_it_comes(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(name: str) -> str:
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("cannot store") from error
+
+    monkeypatch.setattr("percasym.config.preset_text", full)
+    code, _, err = call(capfd, "presets", "mini")
+    assert code == 2
+    assert err.startswith("error: the disk is full")
+    assert err.count("\n") == 1
