@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from torch import Tensor
 from percasym.errors import PercasymError
 
 
-def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
-    """Makes the folder `target` by `fill`: it appears whole and on disk, or not at all.
+def write_folder(target: Path, fill: Sequence[Callable[[Path], Any]]) -> None:
+    """Makes the folder `target` by the functions `fill`: it appears whole and on disk, or not at all.
 
     Raises:
         PercasymError: the disk is full or will not take it.
@@ -26,7 +26,8 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
-        fill(aside)
+        for write in fill:
+            write(aside)
         for path in [*aside.rglob("*"), aside]:
             _flush(path)
         aside.rename(target)
@@ -81,7 +82,7 @@ class Checkpoints:
             (folder / "progress.json").write_text(json.dumps(progress))
 
         target = self.folder / f"step_{step}"
-        write_folder(target, fill)
+        write_folder(target, [fill])
         for old in self._all():
             if old != target:
                 shutil.rmtree(old)

@@ -29,7 +29,8 @@ class SFTConfig(BaseModel, frozen=True, extra="forbid"):
         default=16, gt=0, description="Rows that one rank handles at once; changes no result"
     )
     optimizer: Literal["adamw", "muon"] = Field(
-        default="adamw", description="adamw; or muon for matrices, which a miniature from nothing learns faster by"
+        default="adamw",
+        description="adamw; or muon for matrices, which a miniature from nothing learns faster by",
     )
     learning_rate: float = Field(default=1e-5, gt=0, description="Highest learning rate")
     schedule: Literal["cosine"] = Field(

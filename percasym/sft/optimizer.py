@@ -1,22 +1,25 @@
-"""What turns a gradient into a step: AdamW, or Muon for the matrices of a miniature that starts from nothing."""
+"""What turns a gradient into a step: AdamW, or Muon for the matrices of a miniature."""
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
+from transformers import PreTrainedModel
 
 from percasym.sft.config import SFTConfig
 
 
-def build_optimizers(model: nn.Module, parameters: Sequence[nn.Parameter], config: SFTConfig) -> list[Optimizer]:
+def build_optimizers(
+    model: PreTrainedModel, parameters: Sequence[nn.Parameter], config: SFTConfig
+) -> list[Optimizer]:
     """The optimizers that share out `parameters` of `model` among them, one or two.
 
-    `adamw` (Loshchilov and Hutter, arXiv 1711.05101) is what checkpoints are fine-tuned with. `muon` (Jordan et al.
-    2024; arXiv 2502.16982 for the scale that lets it share AdamW's learning rate) takes the weights of the linear
-    layers and leaves the rest to AdamW: a miniature then finds out how to look a cell up in less than half the steps.
+    `adamw` (Loshchilov and Hutter, arXiv 1711.05101) is what checkpoints are fine-tuned with. `muon`
+    (Jordan et al. 2024; arXiv 2502.16982 for the scale that lets it share AdamW's learning rate) takes the
+    weights of the linear layers and leaves the rest to AdamW: a miniature then finds out how to look a cell
+    up in less than half the steps.
     """
-    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    output = model.get_output_embeddings()
     linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear) and m is not output}
     matrices = [p for p in parameters if config.optimizer == "muon" and id(p) in linear]
     chosen = {id(p) for p in matrices}

@@ -63,9 +63,7 @@ def train(config: SFTConfig) -> Path:
         weights = run.weights()
         if ranks.first:
             model, processor = assemble(config, weights, "cpu")
-            write_folder(
-                final, lambda folder: (model.save_pretrained(folder), processor.save_pretrained(folder))
-            )
+            write_folder(final, [model.save_pretrained, processor.save_pretrained])
             run.checkpoints.remove()
         ranks.wait()
     return final

@@ -84,7 +84,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> No
         (folder / "large").write_text("x" * 10**6)
 
     with pytest.raises(PercasymError, match=f"cannot write .*: {os.strerror(errno.ENOSPC)}"):
-        write_folder(tmp_path / "step_2", fill)
+        write_folder(tmp_path / "step_2", [fill])
     assert [path.name for path in tmp_path.iterdir()] == ["step_1"]
 
 
@@ -100,7 +100,7 @@ def test_weights_that_do_not_fit_on_the_disk_are_one_line(tmp_path: Path) -> Non
 
     for write in (save_with_torch, save_with_safetensors):
         with pytest.raises(PercasymError, match="cannot write"):
-            write_folder(tmp_path / "step_2", write)
+            write_folder(tmp_path / "step_2", [write])
         assert not any(tmp_path.iterdir())
 
 

@@ -92,11 +92,14 @@ def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(config: SFTConfig
     assert lines(killed) == lines(config)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_neither_checkpoints_nor_validations_nor_stops_change_the_result(
-    config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
     """Stopped after every single step, with a line left unfinished."""
-    config = config.model_copy(update={"weighting": "uncertainty", "log_every": 4, "checkpoint_every": 100})
+    config = config.model_copy(
+        update={"weighting": "uncertainty", "optimizer": optimizer, "log_every": 4, "checkpoint_every": 100}
+    )
     train(config)
     stopped = config.model_copy(
         update={"out": tmp_path / "stopped", "checkpoint_every": 1, "validate_every": 2}
