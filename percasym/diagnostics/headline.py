@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from percasym.diagnostics.diagnosis import Diagnosis, ModelDiagnosis
 
 ALPHA = 0.05
+MOST_NAMED = 4
+"""So many arms without a significant difference are named one by one."""
 
 
 def headline(diagnosis: "Diagnosis") -> str:
@@ -20,17 +22,22 @@ def headline(diagnosis: "Diagnosis") -> str:
     base = next((name for name, model in models.items() if model["kind"] == "base"), None)
     arms = [name for name, model in models.items() if model["kind"] == "sft"]
     plain = "token_mean" if "token_mean" in arms else None
-    sentences = []
     if base is None or not arms:
-        sentences += [_standing(models[name]) for name in [base or plain or arms[0]]]
+        sentences = [_standing(models[base or plain or arms[0]])]
     else:
-        sentences.append(_asymmetry(diagnosis, base, plain or arms[0]))
-    reference = plain or base
-    if reference is not None and (others := [arm for arm in arms if arm != plain]):
+        sentences = [_asymmetry(diagnosis, base, plain or arms[0])]
+    reference = reference_of(diagnosis)
+    if reference is not None and (others := [arm for arm in arms if arm != reference]):
         sentences.append(_contest(diagnosis, reference, others))
-    elif base is not None and plain is not None:
-        sentences.append(_contest(diagnosis, base, [plain]))
-    return " ".join(sentence for sentence in sentences if sentence)
+    return " ".join(_capitalised(sentence) for sentence in sentences)
+
+
+def reference_of(diagnosis: "Diagnosis") -> str | None:
+    """The model that the arms are measured against: the token mean if there is another arm, else the base."""
+    models = diagnosis["models"]
+    if "token_mean" in models and any(arm != "token_mean" for arm in diagnosis["comparisons"]):
+        return "token_mean"
+    return next((name for name, model in models.items() if model["kind"] == "base"), None)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -107,6 +114,12 @@ def _contest(diagnosis: "Diagnosis", reference: str, arms: Sequence[str]) -> str
             changed.append(f"{'higher' if direction > 0 else 'lower'} with {finding}, {p_value(p)}")
         else:
             unchanged.append(finding)
-    if unchanged:
+    if len(unchanged) > MOST_NAMED:
+        changed.append(f"no significant difference with {len(unchanged)} of {len(arms)} arms")
+    elif unchanged:
         changed.append(f"no significant difference with {', nor with '.join(unchanged)}")
     return f"End-to-end accuracy against {models[reference]['label']}: {'; '.join(changed)}."
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:] if sentence[0].isascii() else sentence

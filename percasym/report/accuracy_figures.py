@@ -1,13 +1,16 @@
 """What each model can do: a, a_p, a_r before and after, paired differences, the trade-off along a sweep."""
 
 from collections.abc import Iterator
+from math import inf
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from percasym.diagnostics import Diagnosis
 from percasym.diagnostics.diagnosis import Interval
+from percasym.diagnostics.headline import reference_of
 from percasym.report.style import (
     GREY,
     INK,
@@ -18,6 +21,7 @@ from percasym.report.style import (
     TINY,
     axis_labels,
     interval,
+    legend,
     model_looks,
     name_rows,
     new_figure,
@@ -97,34 +101,32 @@ def trade_off(diagnosis: Diagnosis) -> Figure | None:
     left.set_xlim(min(lams) - 0.02, max(lams) + 0.02)
     axis_labels(left, r"weight $\lambda$ of the perception loss", "% of the items")
     title(left, r"Accuracy along $\lambda$")
-    _skills(right, diagnosis)
+    if marks := _skills(right, diagnosis):
+        legend(figure, marks)
     return figure
 
 
-def reference_of(diagnosis: Diagnosis) -> str | None:
-    """The model that the others are measured against: the token mean, else the base."""
-    models = diagnosis["models"]
-    if "token_mean" in models and any(arm != "token_mean" for arm in diagnosis["comparisons"]):
-        return "token_mean"
-    return next((name for name, model in models.items() if model["kind"] == "base"), None)
-
-
-def _skills(ax: Axes, diagnosis: Diagnosis) -> None:
-    """Perception against reasoning: the path of the sweep, and the arms beside it."""
+def _skills(ax: Axes, diagnosis: Diagnosis) -> list[Line2D]:
+    """Perception against reasoning: the path of the sweep, and the other arms, whose marks are returned."""
     path = [point for point in diagnosis["sweep"] if point["a_r"]]
     seen, reasoned = ([100 * point[metric]["value"] for point in path] for metric in ("a_p", "a_r"))
     ax.plot(seen, reasoned, "o-", color=GREY, markersize=3.5, linewidth=1)
+    ax.margins(0.12)
+    named = -inf
     for point, x, y in zip(path, seen, reasoned, strict=True):
-        put_near(ax, x, y, f"{point['lam']:g}", (4, 3), fontsize=TINY)
+        if abs(x - named) > 0.06 * (max(seen) - min(seen)):  # closer names would lie upon each other
+            put_near(ax, x, y, f"{point['lam']:g}", (4, 3), fontsize=TINY)
+            named = x
+    marks = []
     for name, look in model_looks(diagnosis["models"]).items():
         model = diagnosis["models"][name]
-        if model["kind"] == "sft" and model["summary"]["a_r"]:
+        if model["kind"] == "sft" and not name.startswith("fixed:") and model["summary"]["a_r"]:
             x, y = (100 * model["summary"][metric]["value"] for metric in ("a_p", "a_r"))
-            ax.plot(x, y, marker=look.marker, color=look.color, markersize=6, linestyle="none")
-            put_near(ax, x, y, shorten(model["label"]), (-6, -9), ha="right")
-    ax.margins(0.14)
+            label = shorten(model["label"])
+            marks += ax.plot(x, y, look.marker, color=look.color, markersize=6, linestyle="none", label=label)
     axis_labels(ax, "perception $a_p$, %", "reasoning $a_r$, %")
     title(ax, r"The two skills, $\lambda$ beside each point")
+    return marks
 
 
 def _panels(axes: list[Axes]) -> Iterator[tuple[Axes, str, str]]:

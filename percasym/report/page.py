@@ -14,10 +14,9 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from percasym.diagnostics import Diagnosis, ModelRecord, SweepPoint, diagnose
-from percasym.diagnostics.headline import p_value
+from percasym.diagnostics.headline import p_value, reference_of
 from percasym.diagnostics.records import TrainingLog, read_training
 from percasym.report import accuracy_figures, error_figures, training_figures
-from percasym.report.accuracy_figures import reference_of
 from percasym.report.samples import choose_samples
 from percasym.report.style import METRICS, save
 
@@ -68,6 +67,7 @@ def write_report(study: ReportInput, out: Path) -> Path:
         PercasymError: as `percasym.diagnostics.diagnose`, or a picture that cannot be opened.
     """
     diagnosis = diagnose(study.models, study.dataset, study.split, study.sweep)
+    samples = choose_samples(diagnosis, study.models, study.dataset, study.split)
     logs = {
         model.name: read_training(model.training)
         for model in study.models
@@ -88,7 +88,7 @@ def write_report(study: ReportInput, out: Path) -> Path:
             figures=figures,
             reference=reference_of(diagnosis),
             paired=_paired_rows(diagnosis),
-            samples=choose_samples(diagnosis, study.models, study.dataset, study.split),
+            samples=samples,
             training=_training_rows(diagnosis, logs),
             versions=_versions(),
             colors=METRICS,

@@ -48,6 +48,12 @@ MODELS = (
 )
 
 
+@pytest.fixture(scope="session")
+def whole_study(tmp_path_factory: pytest.TempPathFactory) -> ReportInput:
+    """A study of Sudokus with a sweep, to be read only."""
+    return simulate_study(tmp_path_factory.mktemp("study"), "sudoku", MODELS, 60, sweep=(0.1, 0.5, 0.9))
+
+
 @pytest.fixture
 def make_study(tmp_path: Path) -> Callable[..., ReportInput]:
     def make(

@@ -1,0 +1,194 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from percasym.datasets import generate_rows, write_dataset
+from percasym.errors import PercasymError
+from percasym.puzzles import load_puzzle
+from percasym.report import write_report
+from percasym.report.page import symbols
+
+HOSTILE = '</p><script>alert("&amp;")</script><img src=x onerror=alert(1)> $\\frac{x$ -->'
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page, and whether every tag was closed in order."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.text, self.open = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attributes]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def written(study, out):
+    path = write_report(study, out)
+    assert path == out / "report.html"
+    html = path.read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.open == []
+    return html, page
+
+
+@pytest.fixture(scope="module")
+def whole(whole_study, tmp_path_factory):
+    """The folder, the text and the parsed page of a whole report."""
+    out = tmp_path_factory.mktemp("report")
+    return out, *written(whole_study, out)
+
+
+def check_self_contained(html, page):
+    assert "script" not in page.tags
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on")
+        if name in {"src", "href", "xlink:href", "action", "data"}:
+            assert value.startswith(("data:image/png;base64,", "#")), (tag, name, value[:80])
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert "default-src 'none'" in html
+
+
+def test_one_page_that_needs_nothing_else(whole):
+    _, html, page = whole
+    check_self_contained(html, page)
+    assert page.tags.count("figure") == 9
+    assert page.tags.count("article") == 6
+
+
+def test_ids_are_unique_and_links_lead_to_them(whole):
+    _, _, page = whole
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    links = {
+        value[1:] for _, name, value in page.attributes if name == "xlink:href" and value.startswith("#")
+    }
+    assert links
+    assert links <= set(ids)
+
+
+def test_figures_lie_beside_the_page(whole):
+    out, _, _ = whole
+    assert len(list((out / "figures").glob("*.svg"))) == 9
+    for path in (out / "figures").glob("*.png"):
+        with Image.open(path) as image:
+            assert image.width >= 800
+
+
+def test_the_stand_ins_are_said_before_any_number_is_drawn(whole):
+    _, html, _ = whole
+    assert html.index("in place of Qwen3-32B") < html.index("<figure")
+
+
+def test_numbers_and_config_are_on_the_page(whole, whole_study):
+    _, _, page = whole
+    text = "".join(page.text)
+    rows = [
+        row for row in pq.read_table(whole_study.models[3].results).to_pylist() if row["mode"] == "end_to_end"
+    ]
+    assert f"{100 * sum(row['a'] for row in rows) / len(rows):.1f} " in text
+    assert '"seed": 1' in text
+    assert "Python 3." in text
+    assert "Test items" in text
+
+
+def test_same_input_same_page(make_study, tmp_path):
+    study = replace(make_study(n=20), sweep=())
+    study = replace(study, models=study.models[:2])
+    assert written(study, tmp_path / "one")[0] == written(study, tmp_path / "two")[0]
+
+
+def test_graphs(make_study, tmp_path):
+    html, page = written(make_study("graph_coloring", n=30), tmp_path / "out")
+    check_self_contained(html, page)
+    assert page.tags.count("figure") == 8
+    assert "line" in page.tags
+
+
+def test_any_part_may_be_missing(make_study, tmp_path):
+    study = make_study(oracle=False, training=False)
+    study = replace(study, models=study.models[:1], stand_ins=(), config={}, facts={})
+    html, page = written(study, tmp_path / "out")
+    assert page.tags.count("figure") == 3 + 1
+    assert "Stand-ins" not in html
+    assert "McNemar" not in html
+
+
+def test_hostile_text_is_only_text(make_study, tmp_path):
+    study = make_study()
+    models = [replace(model, label=f"{model.label} {HOSTILE}") for model in study.models]
+    for model in models:
+        rows = pq.read_table(model.results).to_pylist()
+        for row in rows[:80]:
+            row["text"] = f"<caption>{HOSTILE}</caption>{HOSTILE}<answer>{HOSTILE}</answer>"
+        pq.write_table(pa.Table.from_pylist(rows), model.results)
+    study = replace(
+        study,
+        title=HOSTILE,
+        models=models,
+        stand_ins=[HOSTILE],
+        config={HOSTILE: HOSTILE},
+        facts={HOSTILE: HOSTILE},
+    )
+    html, page = written(study, tmp_path / "out")
+    check_self_contained(html, page)
+    assert HOSTILE in "".join(page.text)
+    assert "<script" not in (tmp_path / "out" / "figures" / "accuracy.svg").read_text()
+
+
+def test_captions_that_describe_nothing(make_study, tmp_path):
+    study = make_study()
+    rows = pq.read_table(study.models[3].results).to_pylist()
+    for row in rows:
+        row["text"] = "no tags at all"
+    pq.write_table(pa.Table.from_pylist(rows), study.models[3].results)
+    html, _ = written(replace(study, models=study.models[3:]), tmp_path / "out")
+    assert "no caption" in html
+
+
+def test_a_huge_picture_is_refused(make_study, tmp_path):
+    study = make_study(n=20)
+    puzzle = load_puzzle("sudoku", {"rows": 2, "cols": 2, "side": 64, "style": "hard:0.4", "text": "cells"})
+    buffer = BytesIO()
+    Image.new("1", (10_000, 10_000)).save(buffer, "PNG")
+    rows = [{**row, "image": buffer.getvalue()} for row in generate_rows(puzzle, "test", 0, 20)]
+    write_dataset(tmp_path / "huge", {"test": rows})
+    with pytest.raises(PercasymError, match="pixels"):
+        write_report(replace(study, dataset=tmp_path / "huge"), tmp_path / "out")
+
+
+def test_items_without_pictures(make_study, tmp_path):
+    study = make_study(n=20)
+    puzzle = load_puzzle("sudoku", {"rows": 2, "cols": 2, "side": 64, "style": "hard:0.4", "text": "cells"})
+    rows = [{**row, "image": None} for row in generate_rows(puzzle, "test", 0, 20)]
+    write_dataset(tmp_path / "blind", {"test": rows})
+    html, page = written(
+        replace(study, dataset=tmp_path / "blind", models=study.models[:1]), tmp_path / "out"
+    )
+    assert "img" not in page.tags
+    assert "no picture" in html
+
+
+def test_symbols_are_set_as_in_a_paper_and_the_rest_is_escaped():
+    assert symbols("(a_p) <b> 95 %") == "(<var>a</var><sub>p</sub>) &lt;b&gt; 95\N{NO-BREAK SPACE}%"
+    assert symbols("data_path") == "data_path"
