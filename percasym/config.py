@@ -72,12 +72,6 @@ class DataSection(PuzzleSection):
 class TeacherSection(Section):
     """The chain of thought that a solver writes; also used for pre-training a miniature."""
 
-    perception_share: float = Field(
-        0.05,
-        ge=0.005,
-        le=0.5,
-        description="Share of the response that is caption: the rest is chain of thought.",
-    )
     detours: float = Field(
         0.3, ge=0, le=1, description="Rate of wrong turns and second looks in the reasoning."
     )
@@ -86,6 +80,12 @@ class TeacherSection(Section):
 class DistillSection(PuzzleSection, TeacherSection):
     """How responses are written and chosen."""
 
+    perception_share: float = Field(
+        0.05,
+        ge=0.005,
+        le=0.5,
+        description="Share of the response that is caption: the rest is chain of thought.",
+    )
     attempts: int = Field(4, ge=1, le=64, description="Responses tried for an item before it is given up.")
 
 
@@ -103,7 +103,6 @@ class MachineSection(Section):
 class TrainerSection(Section):
     """How the trainer works, in post-training and in the pre-training of a miniature."""
 
-    batch_size: int = Field(64, ge=1, le=65_536, description="Responses in one optimizer step, of all ranks.")
     warmup_steps: int = Field(10, ge=0, le=1_000_000, description="Steps in which the learning rate rises.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Of the arithmetic; auto is bfloat16 on a GPU and float32 on a CPU."
@@ -129,9 +128,20 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     vision_layers: int = Field(2, ge=1, le=64, description="Layers of the miniature's vision tower.")
     vision_heads: int = Field(4, ge=1, le=64, description="Attention heads of the miniature's vision tower.")
     vision_mlp_size: int = Field(128, ge=16, le=16_384, description="Inner width of the vision tower's MLP.")
+    pretrain_options: dict[str, Knob] = Field(
+        default_factory=dict,
+        description="Puzzle options that differ in pre-training; easier puzzles are learnt from sooner.",
+    )
     pretrain_items: int = Field(
         4000, ge=1, le=10_000_000, description="Items of pre-training, both abilities apart."
     )
+    pretrain_perception_share: float = Field(
+        0.1,
+        ge=0.005,
+        le=0.5,
+        description="Like perception_share, of the puzzles that are solved from text in pre-training.",
+    )
+    pretrain_batch_size: int = Field(16, ge=1, le=65_536, description="Rows in one step of pre-training.")
     pretrain_steps: int = Field(
         600, ge=0, le=10_000_000, description="Steps of pre-training; 0: random weights."
     )
@@ -150,6 +160,7 @@ class SFTSection(TrainerSection, EvaluationSection):
     """Post-training: the same for every arm."""
 
     seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
+    batch_size: int = Field(64, ge=1, le=65_536, description="Responses in one optimizer step, of all ranks.")
     sft_steps: int = Field(300, ge=1, le=10_000_000, description="Optimizer steps of each arm.")
     learning_rate: float = Field(
         1e-5, gt=0, le=1, description="Highest learning rate; it decays as a cosine."

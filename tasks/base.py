@@ -13,6 +13,9 @@ SIZES = (
     *("vision_size", "vision_layers", "vision_heads", "vision_mlp_size", "side", "seed"),
 )
 
+# The captions are far fewer tokens than the thoughts; counted by tokens, to see would hardly be learnt.
+PERCEPTION_WEIGHT = "fixed:0.3"
+
 
 @stage(children=("percasym.models.__main__", MODULE))
 def base(work: Work, config: BaseSection) -> None:
@@ -21,8 +24,8 @@ def base(work: Work, config: BaseSection) -> None:
     settings = {
         "size": {name: getattr(config, name) for name in SIZES},
         "puzzle": config.puzzle,
-        "puzzle_options": config.puzzle_settings("clean"),
-        "perception_share": config.perception_share,
+        "puzzle_options": {**config.puzzle_settings("clean"), **config.pretrain_options},
+        "perception_share": config.pretrain_perception_share,
         "detours": config.detours,
         "seed": config.seed,
         "items": config.pretrain_items,
@@ -40,9 +43,11 @@ def base(work: Work, config: BaseSection) -> None:
             dataset=str(data),
             split="pretrain",
             out=work.scratch,
+            weighting=PERCEPTION_WEIGHT,
             steps=config.pretrain_steps,
-            batch_size=config.batch_size,
-            micro_batch_size=min(config.batch_size, work.machine.micro_batch_size),
+            batch_size=config.pretrain_batch_size,
+            micro_batch_size=min(config.pretrain_batch_size, work.machine.micro_batch_size),
+            optimizer="muon",
             learning_rate=config.pretrain_learning_rate,
             warmup_steps=config.warmup_steps,
             seed=config.seed,

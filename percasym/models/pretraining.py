@@ -1,9 +1,12 @@
 """What a miniature learns before it is called a base model: to transcribe, and to solve from text, apart."""
 
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
-from percasym.datasets import Row, generate_rows
+from PIL import Image
+
+from percasym.datasets import Row, encode_image, generate_rows
 from percasym.distillation import Report, Teacher, distill
 from percasym.puzzles import Puzzle
 from percasym.response import oracle_prefix
@@ -12,19 +15,23 @@ ATTEMPTS = 4  # for the teacher at each puzzle
 
 
 def pretraining_rows(
-    puzzle: Puzzle[Any], teacher: Teacher, seed: int, n: int, transcribe_share: float = 0.5
+    puzzle: Puzzle[Any], teacher: Teacher, seed: int, n: int, transcribe_share: float = 1 / 3
 ) -> Iterator[Row]:
     """Rows of the split `pretrain`, each of one ability alone: a base has some of both, and never saw them
     together.
 
     - To transcribe: an image in the clean style; the response is the caption.
-    - To solve from text: no image, the caption is given; the response is the teacher's, from there on.
+    - To solve from text: the caption is given; the response is the teacher's, from there on. Half of these have no
+      image and half a blank one: it tells nothing, but without it an image in the prompt would be enough of a
+      novelty to spoil the reasoning.
 
     Args:
         n: puzzles to draw, hence rows, less the few that the teacher cannot solve.
         transcribe_share: of the puzzles that are transcribed, in [0, 1]; they are spread evenly.
     """
     report = Report()
+    blank = encode_image(Image.new("RGB", (puzzle.config.side,) * 2, "white"))
+    images = cycle([None, blank])
     for index, row in enumerate(generate_rows(puzzle, "pretrain", seed, n, style="clean")):
         caption = oracle_prefix(row["perception"])
         if int((index + 1) * transcribe_share) > int(index * transcribe_share):
@@ -32,4 +39,4 @@ def pretraining_rows(
         else:
             for solved in distill([row], teacher, seed, ATTEMPTS, report):
                 response = solved["response"].removeprefix(caption)
-                yield {**solved, "image": None, "prefix": caption, "response": response}
+                yield {**solved, "image": next(images), "prefix": caption, "response": response}

@@ -24,9 +24,9 @@ def puzzle(request: pytest.FixtureRequest) -> Puzzle[Any]:
 def test_each_row_has_one_ability(puzzle: Puzzle[Any]) -> None:
     rows = list(pretraining_rows(puzzle, SolverTeacher(), seed=3, n=20))
     clean = {row["id"]: row["image"] for row in generate_rows(puzzle, "pretrain", 3, 20, style="clean")}
-    transcribed = [row for row in rows if row["image"] is not None]
-    solved = [row for row in rows if row["image"] is None]
-    assert len(transcribed) == len(solved) == 10
+    transcribed = [row for row in rows if not row["prefix"]]
+    solved = [row for row in rows if row["prefix"]]
+    assert (len(transcribed), len(solved)) == (6, 14)
     assert len({row["id"] for row in rows}) == 20
     for row in rows:
         assert set(row) == set(FEATURES)
@@ -34,11 +34,12 @@ def test_each_row_has_one_ability(puzzle: Puzzle[Any]) -> None:
         assert puzzle.split_of(instance) == "pretrain"
         result = score(puzzle, instance, row["prefix"] + row["response"])
         assert result.a_p
-        assert result.a == (row["image"] is None)
+        assert result.a == bool(row["prefix"])
     for row in transcribed:
         assert row["prefix"] == ""
         assert row["response"] == f"<caption> {row['perception']} </caption>"
         assert row["image"] == clean[row["id"]], "the clean style, whatever the style of the puzzle"
+    assert len({row["image"] for row in solved}) == 2, "none, or a blank one"
     for row in solved:
         assert row["prefix"] == f"<caption> {row['perception']} </caption>"
         assert "<caption>" not in row["response"]
@@ -48,7 +49,7 @@ def test_each_row_has_one_ability(puzzle: Puzzle[Any]) -> None:
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.25, 2), (1.0, 8)])
 def test_the_share_is_exact(puzzle: Puzzle[Any], share: float, expected: int) -> None:
     rows = pretraining_rows(puzzle, SolverTeacher(), seed=0, n=8, transcribe_share=share)
-    assert sum(row["image"] is not None for row in rows) == expected
+    assert sum(not row["prefix"] for row in rows) == expected
 
 
 def test_the_same_seed_gives_the_same_rows(puzzle: Puzzle[Any]) -> None:
