@@ -1,7 +1,8 @@
 """Random streams that depend on nothing but their names.
 
-A stream is seeded by hashing what it is for, say ("sudoku", config, "test", 0, 17). So item 17 can be made without
-items 0 to 16, is the same on every machine and in every process, and neighbouring seeds share nothing.
+A stream is seeded by hashing what it is for, say ("sudoku", config, "test", 0, 17). So item 17 can be made
+without items 0 to 16, is the same on every machine and in every process, and neighbouring seeds share
+nothing.
 """
 
 import hashlib

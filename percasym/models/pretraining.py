@@ -21,9 +21,9 @@ def pretraining_rows(
     together.
 
     - To transcribe: an image in the clean style; the response is the caption.
-    - To solve from text: the caption is given; the response is the teacher's, from there on. Half of these have no
-      image and half a blank one: it tells nothing, but without it an image in the prompt would be enough of a
-      novelty to spoil the reasoning.
+    - To solve from text: the caption is given; the response is the teacher's, from there on. Half of these
+      have no image and half a blank one: it tells nothing, but without it an image in the prompt would be
+      enough of a novelty to spoil the reasoning.
 
     Args:
         n: puzzles to draw, hence rows, less the few that the teacher cannot solve.
