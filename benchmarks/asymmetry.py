@@ -6,9 +6,9 @@
 
 The claims: SFT teaches reasoning more than perception, and reweighting its loss repairs that.
 
-Each seed is a study of its own from the preset `mini`: other puzzles in every split, another base model, another
-order of training. So differences are over (seed, item) pairs on the test split, and beside each interval stand
-the figures of the single seeds: a bootstrap over items knows nothing of how training varies from seed to seed.
+Each seed is a study of its own from the preset `mini`: other puzzles in every split, another base model,
+another order of training. So differences are over (seed, item) pairs on the test split, and beside each
+interval stand the figures of the single seeds: a bootstrap over items knows nothing of how training varies.
 Stages that are done already are not repeated: a run that was stopped goes on.
 """
 
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from flows.server import prefect_server
 from percasym.config import load_preset
 from percasym.home import VARIABLE, Home
-from percasym.metrics import Row, as_json, bootstrap, compare, summarise
+from percasym.metrics import as_json, bootstrap, compare, summarise
 
 ROOT = Path(__file__).parent.parent
 METRICS = ("a", "a_p", "a_r")
@@ -41,7 +41,7 @@ PUZZLES: dict[str, dict[str, Any]] = {
     },
 }
 
-Rows = list[Row]
+Rows = list[Any]  # of metrics.Row, read from parquet
 
 
 def main() -> None:
