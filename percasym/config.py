@@ -185,13 +185,24 @@ class NameSection(Section):
     )
 
 
-# pydantic lists the fields of the last base first: that is the order of the form.
 class Experiment(SFTSection, BaseSection, DistillSection, DataSection, NameSection):
     """All that decides what comes out."""
 
 
+def _in_order(schema: dict[str, Any]) -> None:
+    """Puts the form's fields in the order of the method, which inheritance does not."""
+    sections: list[type[Section]] = [
+        *(NameSection, PuzzleSection, DataSection, DistillSection, TeacherSection),
+        *(BaseSection, SFTSection, TrainerSection, EvaluationSection, MachineSection),
+    ]
+    names = [name for section in sections for name in section.__annotations__]
+    schema["properties"] = {name: schema["properties"][name] for name in names}
+
+
 class StudyConfig(MachineSection, Experiment):
     """A study: one base model, post-trained in several ways, each measured by a, a_p and a_r."""
+
+    model_config = ConfigDict(json_schema_extra=_in_order)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 SAMPLES = 4
+LARGE = 240  # px; the images of miniatures are small
 FIGURES = ("accuracy", "differences", "training_curves", "share_curves", "trade_off", "causes")
 
 
@@ -31,7 +32,8 @@ def show_samples(folder: Path, split: str, title: str) -> None:
 
     parts = [f"### {title}"]
     for row in islice(iter_split(folder, split), SAMPLES):
-        parts.append(f"![{row['id']}]({_data_url(row['image'])})\n\n`{row['perception']}`")
+        image = f'<img src="{_data_url(row["image"])}" alt="{row["id"]}" width="{LARGE}">'
+        parts.append(f"{image}\n\n`{row['perception']}`")
     show_markdown("samples", "\n\n".join(parts))
 
 
@@ -74,9 +76,7 @@ def show_figures(folder: Path) -> None:
     for name in FIGURES:
         picture = folder / f"{name}.png"
         if picture.exists():
-            create_image_artifact(
-                _data_url(picture.read_bytes()), key=_key(name), description=name.replace("_", " ")
-            )
+            show_markdown(name, f"![{name}]({_data_url(picture.read_bytes())})")
 
 
 def _data_url(png: bytes) -> str:

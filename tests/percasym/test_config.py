@@ -40,7 +40,9 @@ def test_every_field_is_described() -> None:
 def test_the_form_is_flat_and_starts_with_the_name() -> None:
     schema = StudyConfig.model_json_schema()
     assert "$defs" not in schema
-    assert list(schema["properties"])[:2] == ["name", "arms"]
+    order = list(schema["properties"])
+    assert order[:4] == ["name", "arms", "seed", "puzzle"]
+    assert sorted(order) == sorted(StudyConfig.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -125,12 +125,16 @@ def test_an_error_ends_all_children_and_starts_no_more(child: Callable[[str], st
         except RuntimeError as error:
             errors.append(error)
 
+    def interrupted() -> None:
+        with launch.slots(1):
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: bool(pids))
+            raise KeyboardInterrupt
+
     threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
-    with pytest.raises(KeyboardInterrupt), launch.slots(1):
-        for thread in threads:
-            thread.start()
-        wait_until(lambda: bool(pids))
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     for thread in threads:
         thread.join(60)
     assert not running(pids)
