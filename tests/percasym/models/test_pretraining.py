@@ -39,7 +39,9 @@ def test_each_row_has_one_ability(puzzle: Puzzle[Any]) -> None:
         assert row["prefix"] == ""
         assert row["response"] == f"<caption> {row['perception']} </caption>"
         assert row["image"] == clean[row["id"]], "the clean style, whatever the style of the puzzle"
-    assert len({row["image"] for row in solved}) == 2, "none, or a blank one"
+    noise = [row["image"] for row in solved if row["image"] is not None]
+    assert len(noise) == len(solved) / 2
+    assert not set(noise) & set(clean.values())
     for row in solved:
         assert row["prefix"] == f"<caption> {row['perception']} </caption>"
         assert "<caption>" not in row["response"]
