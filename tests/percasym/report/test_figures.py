@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -237,3 +238,14 @@ def test_saved_figures_are_the_same_bytes(diagnosis, tmp_path):
     assert 'aria-label="why"' in inline[0]
     assert INK not in inline[0]
     assert "currentColor" in inline[0]
+
+
+def test_threads_do_not_disturb_each_other(diagnosis, tmp_path):
+    def one(number):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        save(accuracy_figures.accuracy(diagnosis), "accuracy", folder, "")
+        return (folder / "accuracy.svg").read_bytes()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(one, range(4)))) == 1
