@@ -4,9 +4,10 @@
     python benchmarks/generate.py
 
 The first command puts reasoning-gym into a folder of its own, since what it needs conflicts with what we
-need; without it only our own figures are taken. It runs in a process of its own, in turns with ours, on
-Sudokus with the same number of empty cells. All times are processor time. A Sudoku of ours is a whole item:
-drawn until it lies in its split. A rendered item is generated, drawn and encoded as PNG.
+need (pip says so, and installs it all the same); without it only our own figures are taken. It runs in a
+process of its own, in turns with ours, on Sudokus with the same number of empty cells. All times are
+processor time. A Sudoku of ours is a whole item: drawn until it lies in its split. A rendered item is
+generated, drawn and encoded as PNG.
 """
 
 import argparse

@@ -50,10 +50,7 @@ def solve(g: Geometry, grid: Sequence[int]) -> list[int] | None:
     """A solution of `grid`; None where it has none, or none within a search of `MOST_NODES` nodes."""
     if any(_has_a_digit_twice(grid, unit) for unit in g.units):
         return None
-    try:
-        return _filled(grid, _Search(g).run(*_board(g, grid)))
-    except _GivenUp:
-        return None
+    return _complete(g, grid)
 
 
 def random_grid(g: Geometry, rng: random.Random) -> list[int]:
@@ -66,7 +63,7 @@ def random_grid(g: Geometry, rng: random.Random) -> list[int]:
             for row in range(g.rows):
                 start = (box * g.rows + row) * g.size + box * g.cols
                 grid[start : start + g.cols] = digits[row * g.cols : (row + 1) * g.cols]
-        full = _filled(grid, _Search(g, rng).run(*_board(g, grid)))
+        full = _complete(g, grid, rng)
         if full is not None:
             return full
 
@@ -118,7 +115,12 @@ def _board(g: Geometry, grid: Sequence[int]) -> tuple[list[int], int]:
     return [places & left for places in board], left
 
 
-def _filled(grid: Sequence[int], found: list[tuple[int, int]] | None) -> list[int] | None:
+def _complete(g: Geometry, grid: Sequence[int], rng: random.Random | None = None) -> list[int] | None:
+    """`grid` with its blanks filled, by a search in random order if there is an `rng`."""
+    try:
+        found = _Search(g, rng).run(*_board(g, grid))
+    except _GivenUp:
+        return None
     if found is None:
         return None
     full = list(grid)

@@ -97,6 +97,15 @@ def test_carved_puzzles_have_one_solution(rows, cols, blanks):
         assert number_of_solutions(rows, cols, grid) == 1
 
 
+def test_without_a_search_only_what_is_in_sight_is_blanked(monkeypatch):
+    g = geometry(2, 2)
+    rng = random.Random(2)
+    grids = [random_grid(g, rng) for _ in range(20)]
+    monkeypatch.setattr("percasym.puzzles.sudoku_solver.MOST_NODES", 0)
+    carved = [carve(g, full, 9, rng) for full in grids]
+    assert all(grid is None or number_of_solutions(2, 2, grid) == 1 for grid in carved)
+
+
 def test_more_blanks_than_can_be_are_refused():
     g = geometry(2, 2)
     rng = random.Random(0)
