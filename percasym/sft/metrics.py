@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from percasym.errors import PercasymError
 from percasym.sft.checkpoint import write_text
 from percasym.sft.step import Gradient
 
@@ -22,14 +23,18 @@ class MetricsLog:
             write_text(path, "".join(line for line in lines if _step(line) <= step))
 
     def write(self, record: dict[str, Any]) -> None:
+        """Raises PercasymError if the disk is full."""
         if not self.writes:
             return
         finite = {
             key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in record.items()
         }
         line = json.dumps(finite)
-        with self.path.open("a") as file:
-            file.write(line + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise PercasymError(f"cannot write {self.path}: {error.strerror}") from error
         print(line, flush=True)
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import percasym
 from percasym.sft.config import SFTConfig
-from percasym.sft.trainer import train
+from percasym.sft.trainer import Run, train
 
 
 def two_ranks(config: SFTConfig, program: list[str]) -> None:
@@ -29,12 +29,31 @@ def metrics(config: SFTConfig) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_the_number_of_ranks_changes_nothing(config: SFTConfig, tmp_path: Path) -> None:
-    """Over rows that transcribe or solve from text: a rank may have no image, or tokens of one kind only."""
+class Stop(Exception):
+    pass
+
+
+def test_the_number_of_ranks_changes_nothing(
+    config: SFTConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over rows that transcribe or solve from text: a rank may have no image, or tokens of one kind only.
+
+    The sharded run goes on from a checkpoint that a single rank wrote.
+    """
     config = config.model_copy(update={"split": "pretrain", "weighting": "ngdiff", "validate_every": 6})
     runs = [config.model_copy(update={"out": tmp_path / name}) for name in ("one", "copies", "shards")]
     train(runs[0])
     two_ranks(runs[1], ["-m", "percasym.sft"])
+
+    save = Run._save
+
+    def save_and_stop(run: Run) -> None:
+        save(run)
+        raise Stop
+
+    monkeypatch.setattr(Run, "_save", save_and_stop)
+    with pytest.raises(Stop):
+        train(runs[2])
     two_ranks(runs[2], [str(Path(__file__).with_name("sharded_on_cpus.py"))])
 
     before = load_file(Path(config.model) / "model.safetensors")
