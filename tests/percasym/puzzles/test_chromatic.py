@@ -67,3 +67,9 @@ def test_colourings_are_proper_and_at_least_as_good_as_greedy_ones(graph):
 )
 def test_known_chromatic_numbers(graph, chromatic_number):
     assert max(colouring(*edges_of(graph))) + 1 == chromatic_number
+
+
+def test_a_graph_whose_largest_clique_is_too_small_and_greed_too_large():
+    edges = tuple((int(a), int(b)) for a, b in "01 03 04 06 12 14 15 25 26 27 34 36 37 47 56 57".split())
+    assert not any(is_proper(colours, edges) for colours in product(range(3), repeat=8))
+    assert max(colouring(8, edges)) + 1 == 4
