@@ -120,7 +120,8 @@ def test_perception_is_worth_the_f1_of_its_edges(graph):
     }
     for text, partial in cases.items():
         assert puzzle.score_perception(graph, text) == Credit(False, pytest.approx(partial)), text
-    assert puzzle.read_perception(json.dumps([*edges, [0, 7]]), graph) is None
+    for bad in ([0, 7], [3, 3], [0], [-1, 2]):
+        assert puzzle.read_perception(json.dumps([*edges, bad]), graph) is None
 
 
 WORD = st.sampled_from(["0", "1", "6", "7", "-1", ",", "a", "b", "z", "ä", "<answer>", "[", "0,1"])
