@@ -98,7 +98,7 @@ class TrainingRows:
             first, end = start + turn.given, start + len(turn.ids)
             perception[row, start:end] = torch.from_numpy(turn.perception)
             reasoning[row, first:end] = ~perception[row, first:end]
-        return MicroBatch(batch.inputs, perception, reasoning)
+        return MicroBatch(batch.inputs, perception, reasoning, prompt=max(batch.starts))
 
     def _turn(self, number: int, row: dict[str, Any]) -> EncodedTurn:
         if number not in self._turns:

@@ -28,6 +28,8 @@ class MicroBatch(NamedTuple):
     """(rows, length) bool: trained tokens of the caption."""
     reasoning: Tensor
     """(rows, length) bool: every other trained token."""
+    prompt: int
+    """Columns that hold all prompts, and with them all images."""
 
     def perception_prefix(self) -> "MicroBatch":
         """The batch cut off after its last perception token, and without reasoning to train.
@@ -35,18 +37,17 @@ class MicroBatch(NamedTuple):
         Attention is causal and the caption comes first, so L_p and its gradient are the same as on the
         whole batch, at the price of prompt, image and caption.
         """
-        columns = self.perception.any(dim=0).nonzero()
-        # Without perception tokens one column past the images would do; keeping all is simpler, and rare.
-        length = int(columns[-1]) + 1 if len(columns) else self.perception.shape[1]
+        length = max([self.prompt, *(self.perception.any(dim=0).nonzero().flatten() + 1).tolist()])
         inputs = {name: x[:, :length] if name in TOKEN_INPUTS else x for name, x in self.inputs.items()}
-        return MicroBatch(inputs, self.perception[:, :length], torch.zeros_like(self.reasoning[:, :length]))
+        perception, reasoning = self.perception[:, :length], self.reasoning[:, :length]
+        return MicroBatch(inputs, perception, torch.zeros_like(reasoning), self.prompt)
 
     def without_perception(self) -> "MicroBatch":
         return self._replace(perception=torch.zeros_like(self.perception))
 
     def to(self, device: torch.device) -> "MicroBatch":
         inputs = {name: x.to(device, non_blocking=True) for name, x in self.inputs.items()}
-        return MicroBatch(inputs, self.perception.to(device), self.reasoning.to(device))
+        return MicroBatch(inputs, self.perception.to(device), self.reasoning.to(device), self.prompt)
 
 
 class TokenLosses(nn.Module):
@@ -63,16 +64,14 @@ class TokenLosses(nn.Module):
         inputs = {name: x for name, x in batch.inputs.items() if name != "attention_mask"}
         hidden = self.model.base_model(**inputs, use_cache=False).last_hidden_state
         trained = (batch.perception | batch.reasoning)[:, 1:]
-        # Only trained positions reach the vocabulary, most of which would otherwise be computed for the
-        # prompt.
+        # Only trained positions reach the vocabulary.
         logits = self.model.get_output_embeddings()(hidden[:, :-1][trained])
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         losses = cross_entropy(logits, batch.inputs["input_ids"][:, 1:][trained], reduction="none")
         perception = batch.perception[:, 1:][trained]
         sum_p, sum_r = losses[perception].sum(), losses[~perception].sum()
         if "pixel_values" not in inputs:
-            # Gradients are reduced in step: a rank whose rows have no image owes those of the vision tower
-            # as zeros.
+            # Ranks reduce their gradients in step: without images, the vision tower's are zeros, not missing.
             vision = [p.sum() for p in vision_parameters(self.model) if p.requires_grad]
             sum_r = sum_r + 0 * sum(vision)
         return sum_p, sum_r

@@ -45,9 +45,8 @@ def train(config: SFTConfig) -> Path:
     Started by torchrun it trains with all ranks. A finished run is recognised and not done again.
 
     Raises:
-        PercasymError: the model or the data cannot be used, OUT belongs to another run, the loss is not
-        finite, or
-            the disk is full.
+        PercasymError: the model or the data cannot be used, OUT belongs to another run, a gradient is not
+            finite, or the disk is full.
     """
     final = config.out / "model"
     if config.threads:
@@ -128,8 +127,7 @@ class Run:
     def _one_step(self) -> None:
         began = time.perf_counter()
         config = self.config
-        # Every step draws (dropout) from a stream of its own, so neither a restart nor a validation changes
-        # it.
+        # Every step draws (dropout) from a stream of its own: no restart or validation changes it.
         torch.manual_seed(int(digest("step", config.seed, self.step, self.ranks.rank)[:15], 16))
         batches = [
             batch.to(self.ranks.device)

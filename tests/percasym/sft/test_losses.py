@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset
 from torch import Tensor
 from transformers import (
     PreTrainedModel,
@@ -60,7 +61,7 @@ def padded(batch: MicroBatch, columns: int) -> MicroBatch:
         return torch.nn.functional.pad(x, (0, columns))
 
     inputs = {name: wider(x) if name in TOKEN_INPUTS else x for name, x in batch.inputs.items()}
-    return MicroBatch(inputs, wider(batch.perception), wider(batch.reasoning))
+    return MicroBatch(inputs, wider(batch.perception), wider(batch.reasoning), batch.prompt)
 
 
 def assert_same(one: Sequence[Tensor], other: Sequence[Tensor], tolerance: float = 1e-6) -> None:
@@ -151,6 +152,17 @@ def test_the_prefix_pass_gives_the_gradient_of_the_whole_sequence(bench: Bench) 
     whole, short = bench.gradient(Fixed(1.0), [batch]), bench.gradient(Fixed(1.0), [batch], measure=True)
     assert_same(whole.values, short.values)
     assert whole.statistics.loss_p == pytest.approx(short.statistics.loss_p)
+
+
+def test_the_prefix_keeps_every_image(bench: Bench, dataset: Path) -> None:
+    """Also a large one without a caption, whose tokens reach beyond the caption of another row."""
+    split = read_split(dataset, "train_sft")
+    large = split[1]["image"].resize((256, 256))
+    rows = [split[0], {**split[1], "image": large, "response": "so then"}]
+    data = TrainingRows(Dataset.from_list(rows), bench.rows.processor, seed=0)
+    (batch,) = data.batch(0, 2, 2, rank=0, world=1)
+    whole, short = (bench.gradient(Fixed(1.0), [double(batch)], measure) for measure in (False, True))
+    assert_same(whole.values, short.values)
 
 
 def test_ngdiffs_step_has_equal_projections_on_both_unit_gradients(bench: Bench) -> None:
