@@ -11,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from urllib.error import URLError
 
 from percasym import launch
 from percasym.errors import PercasymError
@@ -34,22 +33,20 @@ SETTINGS = {
 
 @contextmanager
 def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
-    """Starts a server whose data are in `home` and yields a function that waits for it and returns its
-    address.
+    """Starts a server whose data are in `home`; yields a function that waits for it and returns its address.
 
     Nothing is started where PREFECT_API_URL names a server.
 
     Raises:
         PercasymError: from that function, if the server does not come up.
     """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     if given := os.environ.get("PREFECT_API_URL"):
-        yield lambda: given.removesuffix("/api")
+        yield lambda: _answer(given.removesuffix("/api"), lambda: True, FAREWELL, "PREFECT_API_URL")
         return
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
-    home.prefect.mkdir(parents=True, exist_ok=True)
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
     os.environ |= {"PREFECT_HOME": str(home.prefect), "PREFECT_API_URL": f"{address}/api"}
     log = home.prefect / "server.log"
     with log.open("w") as output:
@@ -59,23 +56,25 @@ def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
             stderr=subprocess.STDOUT,
         )
 
-    def wait() -> str:
-        deadline = time.monotonic() + PATIENCE
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                with urllib.request.urlopen(f"{address}/api/health", timeout=5):
-                    return address
-            except (URLError, OSError):
-                time.sleep(0.1)
-        raise PercasymError(f"Prefect's server did not start; {log} says why")
-
     try:
-        yield wait
+        yield lambda: _answer(address, lambda: process.poll() is None, PATIENCE, str(log))
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(FAREWELL)
         launch.end(process)
+
+
+def _answer(address: str, alive: Callable[[], bool], patience: float, advice: str) -> str:
+    """`address`, when the server there answers."""
+    deadline = time.monotonic() + patience
+    while alive() and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{address}/api/health", timeout=patience):
+                return address
+        except OSError:
+            time.sleep(0.1)
+    raise PercasymError(f"there is no Prefect server at {address}: see {advice}")
 
 
 def _free_port() -> int:

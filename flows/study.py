@@ -1,8 +1,9 @@
 """The study: does post-training teach to reason more than to see, and can its loss be mended?"""
 
-import logging
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -17,11 +18,11 @@ from tasks.diagnose import diagnose
 from tasks.distill import distill
 from tasks.evaluate import SUMMARY, evaluate
 from tasks.generate import generate
+from tasks.records import label
 from tasks.report import PAGE, report
 from tasks.sft import sft
+from tasks.show import show_study
 from tasks.stage import Reference
-
-logger = logging.getLogger("percasym.study")
 
 
 class Outcome(BaseModel):
@@ -65,15 +66,26 @@ def study(config: StudyConfig) -> Outcome:
         account = diagnose.submit(config, run.id, data=data, results=results, trainings=models)
         page = report.submit(config, run.id, data=data, lessons=lessons, results=results, trainings=models)
 
-        stages = [data, lessons, *([before] if isinstance(before, PrefectFuture) else []), account, page]
-        references = [stage.result() for stage in stages] + [*models.values(), *results.values()]
-        run.tags({f"stage.{r.stage}.{r.label}".rstrip("."): r.run for r in references})
+        single = {"generate": data, "distill": lessons, "base": before, "diagnose": account, "report": page}
+        stages = _finished(single, failures)
+        stages |= {f"sft {arm}": model for arm, model in models.items()}
+        stages |= {f"evaluate {name}": result for name, result in results.items()}
+        if failures:
+            raise failures[0]
+
+        run.tags({f"stage.{name.replace(' ', '.')}": reference.run for name, reference in stages.items()})
         _register(config.name, models)
-        return Outcome(
+        outcome = Outcome(
             run=run.id,
-            report=str(page.result().path / PAGE),
+            report=str(stages["report"].path / PAGE),
             summaries={name: str(reference.path / SUMMARY) for name, reference in results.items()},
         )
+        show_study(
+            {label(name): json.loads(Path(path).read_text()) for name, path in outcome.summaries.items()},
+            {name: reference.run for name, reference in stages.items()},
+            outcome.report,
+        )
+        return outcome
 
 
 @contextmanager

@@ -187,12 +187,20 @@ def _pipeline(home: Path) -> Iterator[None]:
     os.environ[VARIABLE] = str(home)
     from flows.server import prefect_server
 
+    try:
+        Home.current().prefect.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PercasymError(f"--home {home} cannot be written to: {error.strerror}") from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with prefect_server(Home.current()) as server:
         from flows.terminal import following
 
-        with following(server):
-            yield
+        try:
+            with following(server):
+                yield
+        except KeyboardInterrupt:
+            print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
+            raise typer.Exit(130) from None
 
 
 def _conclude(outcome: Any) -> None:
@@ -235,9 +243,6 @@ def main() -> None:
         app()
     except PercasymError as error:
         _stop(str(error))
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
-        raise SystemExit(130) from None
     except Exception as error:
         from pydantic import ValidationError
 

@@ -4,7 +4,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,29 @@ def show_summary(summary: dict[str, Any], model: str) -> None:
     show_table(f"accuracy-{model}", rows, f"{model}: share of right items, with 95 % intervals")
 
 
+def show_study(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, str], report: str) -> None:
+    """The result of a study, where its report is, and the MLflow run of each stage, found or new."""
+    lines = ["| model | a | a_p | a_r |", "| --- | --- | --- | --- |"]
+    for name, summary in summaries.items():
+        figures = [_percent(summary[figure]) for figure in ("a", "a_p", "a_r")]
+        lines.append(f"| {name} | {' | '.join(figures)} |")
+    lines += ["", f"Report: `{report}`", "", "| stage | MLflow run |", "| --- | --- |"]
+    lines += [f"| {stage} | `{run}` |" for stage, run in runs.items()]
+    show_markdown("study", "\n".join(lines))
+
+
 def show_figures(folder: Path) -> None:
     for name in FIGURES:
         picture = folder / f"{name}.png"
         if picture.exists():
             show_markdown(name, f"![{name}]({_data_url(picture.read_bytes())})")
+
+
+def _percent(estimate: Mapping[str, float] | None) -> str:
+    if estimate is None:
+        return "-"
+    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _data_url(png: bytes) -> str:
