@@ -35,8 +35,7 @@ def _neighbours(v: int, edges: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def _clique(neighbours: list[int]) -> list[int]:
-    """Nodes that are all joined to each other, as many as greed finds: each of them needs a colour of its
-    own."""
+    """Nodes that are all joined to each other, as many as greed finds: each needs a colour of its own."""
     clique: list[int] = []
     left = (1 << len(neighbours)) - 1
     while left:

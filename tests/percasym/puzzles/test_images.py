@@ -54,12 +54,15 @@ def test_every_digit_stands_in_its_own_cell(side):
                 assert center == pytest.approx([side / 8] * 2, abs=side / 40)
 
 
-def test_box_lines_are_thicker_than_cell_lines():
-    image = gray(draw_sudoku([[0] * 9] * 9, 3, 3, 369, parse_style("paper"), random.Random(0)))
-    dark = image[20] < 100
-    starts = np.flatnonzero(np.diff(np.concatenate([[0], dark, [0]])) == 1)
-    ends = np.flatnonzero(np.diff(np.concatenate([[0], dark, [0]])) == -1)
-    assert list(ends - starts) == [3, 1, 1, 3, 1, 1, 3, 1, 1, 3]
+@pytest.mark.parametrize(
+    ("box", "side", "widths"), [(3, 369, [3, 1, 1, 3, 1, 1, 3, 1, 1, 3]), (2, 64, [2, 1, 2, 1, 2])]
+)
+def test_box_lines_are_thicker_than_cell_lines(box, side, widths):
+    empty = [[0] * box**2] * box**2
+    image = gray(draw_sudoku(empty, box, box, side, parse_style("paper"), random.Random(0)))
+    for pixels in (image[side // 18], image[:, side // 18]):
+        edges = np.diff(np.concatenate([[0], pixels < 100, [0]]))
+        assert list(np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)) == widths
 
 
 def test_an_edge_more_is_a_line_more():

@@ -169,6 +169,15 @@ def test_no_text_is_too_long(text):
     assert not puzzle.score_answer(sudoku, text).exact
 
 
+@pytest.mark.parametrize("text", FORMATS)
+def test_a_text_of_unreasonable_length_is_not_read(text):
+    puzzle = puzzle_of(2, 2, text)
+    sudoku = item_of(puzzle)
+    caption = puzzle.perception(sudoku)
+    assert puzzle.read_perception(caption.replace(" ", " " * 100), sudoku) == sudoku
+    assert puzzle.read_perception(caption.replace(" ", " " * 10_000), sudoku) is None
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{}", "null", RELEASED[:-1], RELEASED.replace("4, 6, 2", "4, 4, 2", 1), "[[1, 2], [2, 1]]"],
