@@ -58,10 +58,12 @@ def test_artifacts_are_within_the_home_folder(run: Run, home: Path) -> None:
 
 def test_runs_in_threads_log_one_data_set(home: Path) -> None:
     tracker = Tracker.current()
-    runs = [tracker.start(f"run {number}", {}) for number in range(4)]
+    runs = [tracker.start(f"run {number}", {}) for number in range(8)]
+    together = threading.Barrier(len(runs))
     errors: list[Exception] = []
 
     def log(run: Run) -> None:
+        together.wait()
         try:
             run.dataset("distill", "ab" * 32, "/data", "training")
         except Exception as error:
