@@ -70,7 +70,7 @@ def test_closing_the_iterator_ends_the_child_and_its_descendants(
     lines = launch.run(child(FAMILY), {}, tmp_path)
     pids = next(lines)["pids"]
     lines.close()  # type: ignore[attr-defined]
-    assert not running(pids)
+    wait_until(lambda: not running(pids))  # a moment later on a busy machine, but without anybody's doing
 
 
 def test_children_die_with_a_parent_that_is_killed(child: Callable[[str], str], tmp_path: Path) -> None:
