@@ -137,7 +137,7 @@ def test_an_error_ends_all_children_and_starts_no_more(child: Callable[[str], st
         interrupted()
     for thread in threads:
         thread.join(60)
-    assert not running(pids)
+    wait_until(lambda: not running(pids))
     assert len(pids) == 1
     assert sorted("was not started" in str(error) for error in errors) == [False, True]
 
