@@ -24,6 +24,8 @@ from tasks.sft import sft
 from tasks.show import show_study
 from tasks.stage import Reference
 
+FIGURES = ("a", "a_p", "a_r")
+
 
 class Outcome(BaseModel):
     """Where to find what a study has found."""
@@ -80,8 +82,13 @@ def study(config: StudyConfig) -> Outcome:
             report=str(stages["report"].path / PAGE),
             summaries={name: str(reference.path / SUMMARY) for name, reference in results.items()},
         )
+        summaries = {name: json.loads(Path(path).read_text()) for name, path in outcome.summaries.items()}
+        for name, summary in summaries.items():
+            run.metrics(
+                {figure: (summary[figure] or {}).get("value") for figure in FIGURES}, prefix=f"{name}/"
+            )
         show_study(
-            {label(name): json.loads(Path(path).read_text()) for name, path in outcome.summaries.items()},
+            {label(name): summary for name, summary in summaries.items()},
             {name: reference.run for name, reference in stages.items()},
             outcome.report,
         )

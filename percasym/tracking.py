@@ -28,7 +28,9 @@ from mlflow.exceptions import MlflowException
 from percasym.home import Home
 
 EXPERIMENT = "percasym"
-PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"  # tags that the MLflow UI understands
+# Tags that the MLflow UI understands.
+PARENT = "mlflow.parentRunId"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -46,7 +48,7 @@ class Tracker:
             self.experiment = (
                 experiment.experiment_id
                 if experiment
-                else self.client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+                else self.client.create_experiment(EXPERIMENT, artifacts, KIND)
             )
 
     @classmethod

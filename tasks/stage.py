@@ -170,7 +170,8 @@ class Stage:
             folder.mkdir()
             run = self._run(work / RUN_FILE, name, label, key, study)
             with run.open():
-                run.params(config.model_dump(mode="json"))
+                settings = {name: value for name, value in inputs.items() if isinstance(value, str)}
+                run.params({**config.model_dump(mode="json"), **settings})
                 _log_inputs(run, inputs)
                 progress = Progress(self.name, label)
                 self.body(Work(folder, scratch, label, run, machine, progress), config, **_paths(inputs))

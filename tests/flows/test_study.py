@@ -128,10 +128,12 @@ def test_a_study_ends_with_a_report_and_figures(first: Done) -> None:
 def test_mlflow_knows_the_study_its_stages_their_curves_and_the_models(first: Done) -> None:
     tracker = Tracker.current()
     links = tracker.client.get_run(first.found.run).data.tags
+    assert {"base/a", "token_mean/a_p"} <= set(tracker.client.get_run(first.found.run).data.metrics)
     stages = {"generate", "distill", "base", "sft.token_mean", "evaluate.base", "evaluate.token_mean"}
     assert {f"stage.{stage}" for stage in stages | {"diagnose", "report"}} <= set(links)
     arm = tracker.client.get_run(links["stage.sft.token_mean"])
     assert tracker.client.get_run(arm.data.tags["mlflow.parentRunId"]).info.run_name == "tiny"
+    assert arm.data.params["weighting"] == "token_mean"
     assert arm.data.tags["input.base"] == links["stage.base"]
     assert [one.dataset.name for one in arm.inputs.dataset_inputs] == ["distill"]
     assert [m.step for m in tracker.client.get_metric_history(arm.info.run_id, "loss_p")] == [1, 2, 4]
