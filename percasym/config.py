@@ -245,7 +245,7 @@ def load_preset(name: str, changes: Mapping[str, Any] | None = None) -> StudyCon
         raise PercasymError(f"{name} holds no settings: write one `field: value` a line")
     changes = changes or {}
     if changes.get("puzzle", fields.get("puzzle")) != fields.get("puzzle"):
-        fields["puzzle_options"] = {}  # those of another puzzle
+        fields["puzzle_options"] = fields["pretrain_options"] = {}  # those of another puzzle
     for key, value in changes.items():
         if isinstance(value, Mapping):
             fields[key] = {**(fields.get(key) or {}), **value}

@@ -4,7 +4,6 @@ import shutil
 
 from percasym import launch
 from percasym.config import BaseSection
-from percasym.sft.config import SFTConfig
 from tasks.stage import Work, stage
 from tasks.training import MODULE, train
 
@@ -38,22 +37,13 @@ def base(work: Work, config: BaseSection) -> None:
         return
     train(
         work,
-        SFTConfig(
-            model=str(model),
-            dataset=str(data),
-            split="pretrain",
-            out=work.scratch,
-            weighting=PERCEPTION_WEIGHT,
-            steps=config.pretrain_steps,
-            batch_size=config.pretrain_batch_size,
-            micro_batch_size=min(config.pretrain_batch_size, work.machine.micro_batch_size),
-            optimizer="muon",
-            learning_rate=config.pretrain_learning_rate,
-            warmup_steps=config.warmup_steps,
-            seed=config.seed,
-            precision=config.precision,
-            log_every=config.log_every,
-            checkpoint_every=work.machine.checkpoint_every,
-            threads=work.machine.threads,
-        ),
+        config,
+        config.pretrain_batch_size,
+        model=str(model),
+        dataset=str(data),
+        split="pretrain",
+        weighting=PERCEPTION_WEIGHT,
+        steps=config.pretrain_steps,
+        optimizer="muon",
+        learning_rate=config.pretrain_learning_rate,
     )

@@ -1,19 +1,14 @@
 """What a miniature learns before it is called a base model: to transcribe, and to solve from text, apart."""
 
-import random
 from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from percasym.datasets import Row, encode_image, generate_rows
 from percasym.distillation import Report, Teacher, distill
 from percasym.puzzles import Puzzle
-from percasym.puzzles.styles import STYLES
 from percasym.response import oracle_prefix
-from percasym.seeding import numpy_stream, stream
+from percasym.seeding import stream
 
 ATTEMPTS = 4  # for the teacher at each puzzle
 
@@ -26,8 +21,9 @@ def pretraining_rows(
 
     - To transcribe: an image in the clean style; the response is the caption.
     - To solve from text: the caption is given; the response is the teacher's, from there on. Half of these
-      have no image and half one of mere noise: it tells nothing, but without it an image in the prompt would
-      be enough of a novelty to spoil the reasoning.
+      have no image, and half the image of another puzzle, drawn anywhere from clean to hard: it tells
+      nothing, but a model that has only transcribed drawn puzzles reads the image where it ought to look up
+      the caption, and then its reasoning is lost as soon as there is an image.
 
     Args:
         n: puzzles to draw, hence rows, less the few that the teacher cannot solve.
@@ -42,11 +38,12 @@ def pretraining_rows(
         else:
             for solved in distill([row], teacher, seed, ATTEMPTS, report):
                 response = solved["response"].removeprefix(caption)
-                image = _noise(puzzle.config.side, stream("noise", row["id"])) if next(with_image) else None
+                image = _another(puzzle, seed, (index + 1) % n) if next(with_image) else None
                 yield {**solved, "image": image, "prefix": caption, "response": response}
 
 
-def _noise(side: int, rng: random.Random) -> bytes:
-    """An image of nothing, anywhere from a white sheet to noise as strong as in the style `hard`."""
-    pixels = numpy_stream(rng).normal(1.0, rng.uniform(0, STYLES["hard"].noise), (side, side, 3))
-    return encode_image(Image.fromarray((255 * pixels.clip(0, 1)).astype(np.uint8)))
+def _another(puzzle: Puzzle[Any], seed: int, index: int) -> bytes:
+    """An image of that item in the style `hard`, at any strength."""
+    item = puzzle.item("pretrain", seed, index)
+    rng = stream("another image", item.id)
+    return encode_image(puzzle.render(item.instance, rng, f"hard:{rng.random():.2f}"))

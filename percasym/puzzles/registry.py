@@ -1,18 +1,16 @@
 """Puzzles by name: built in, installed, or in a file of the user's."""
 
-import hashlib
-import importlib.util
 import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from percasym.errors import PercasymError
+from percasym.extensions import load_class
 from percasym.puzzles.base import Puzzle
 from percasym.puzzles.graph_coloring import GraphColoringPuzzle
 from percasym.puzzles.sudoku import SudokuPuzzle
@@ -80,7 +78,7 @@ def _family(name: str) -> type[Puzzle[Any]]:
         return BUILT_IN[name]
     if _is_file(name):
         _allow_file(name)
-        return _family_in_file(name)
+        return _whole(name, load_class(name, Puzzle))
     installed = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if name not in installed:
         known = ", ".join([*BUILT_IN, *sorted(installed)])
@@ -89,7 +87,9 @@ def _family(name: str) -> type[Puzzle[Any]]:
         found = installed[name].load()
     except Exception as error:
         raise PercasymError(f"the installed puzzle {name} fails on import: {error}") from error
-    return _checked(name, found)
+    if not (isinstance(found, type) and issubclass(found, Puzzle)):
+        raise PercasymError(f"the installed {name} is no subclass of percasym.puzzles.Puzzle")
+    return _whole(name, found)
 
 
 def _is_file(name: str) -> bool:
@@ -106,32 +106,11 @@ def _allow_file(name: str) -> None:
         os.environ[ALLOWED_FILES] = ",".join([*allowed, name])
 
 
-@lru_cache
-def _family_in_file(name: str) -> type[Puzzle[Any]]:
-    path, _, class_name = name.rpartition(":")
-    if not Path(path).is_file():
-        raise PercasymError(f"no file {path}: name a puzzle as path/to/file.py:Class")
-    module_name = f"percasym_puzzle_{hashlib.sha256(path.encode()).hexdigest()[:16]}"
-    found = importlib.util.spec_from_file_location(module_name, path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:
-        raise PercasymError(f"{path} fails on import: {type(error).__name__}: {error}") from error
-    if not hasattr(module, class_name):
-        raise PercasymError(f"{path} has no class {class_name}")
-    return _checked(name, getattr(module, class_name))
-
-
-def _checked(name: str, found: Any) -> type[Puzzle[Any]]:
-    if not (isinstance(found, type) and issubclass(found, Puzzle)):
-        raise PercasymError(f"{name} is no subclass of percasym.puzzles.Puzzle")
-    missing = sorted(found.__abstractmethods__)
+def _whole(name: str, family: type[Puzzle[Any]]) -> type[Puzzle[Any]]:
+    missing = sorted(family.__abstractmethods__)
     if missing:
         raise PercasymError(f"{name} lacks {', '.join(missing)}: see docs/puzzles.md")
-    return found
+    return family
 
 
 def _in_one_line(error: ValidationError) -> str:

@@ -13,14 +13,13 @@ own.
 A method of your own is a class with a `coefficients`, in any file, chosen by "path/to/file.py:Class".
 """
 
-import importlib.util
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from percasym.errors import PercasymError
+from percasym.extensions import load_class
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ def parse_weighting(text: str) -> Weighting:
     """
     name, _, argument = text.partition(":")
     if name.endswith(".py"):
-        return _from_file(Path(name), argument)
+        return load_class(text, Weighting)()
     if name not in WEIGHTINGS:
         known = ", ".join("fixed:LAM" if known == "fixed" else known for known in WEIGHTINGS)
         raise PercasymError(f"there is no weighting {text!r}; known: {known}, path/to/file.py:Class")
@@ -220,20 +219,3 @@ def parse_weighting(text: str) -> Weighting:
             f"the weighting {text!r} is not understood; write for example fixed:0.3 or {name}"
         )
     return Fixed(number) if name == "fixed" else NGDiff(number)
-
-
-def _from_file(path: Path, name: str) -> Weighting:
-    if not path.is_file():
-        raise PercasymError(f"there is no file {path} to take the weighting {name or 'Class'} from")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None  # every .py file has one
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise PercasymError(f"{path} does not run: {type(error).__name__}: {error}") from error
-    found = getattr(module, name, None)
-    if not (isinstance(found, type) and issubclass(found, Weighting)):
-        raise PercasymError(f"{path} has no class {name!r} that is a percasym.sft.weighting.Weighting")
-    return found()

@@ -39,9 +39,9 @@ def test_each_row_has_one_ability(puzzle: Puzzle[Any]) -> None:
         assert row["prefix"] == ""
         assert row["response"] == f"<caption> {row['perception']} </caption>"
         assert row["image"] == clean[row["id"]], "the clean style, whatever the style of the puzzle"
-    noise = [row["image"] for row in solved if row["image"] is not None]
-    assert len(noise) == len(solved) / 2
-    assert not set(noise) & set(clean.values())
+    others = [row["image"] for row in solved if row["image"] is not None]
+    assert len(others) == len(solved) / 2
+    assert not set(others) & set(clean.values())
     for row in solved:
         assert row["prefix"] == f"<caption> {row['perception']} </caption>"
         assert "<caption>" not in row["response"]

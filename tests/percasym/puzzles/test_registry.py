@@ -66,7 +66,7 @@ def test_the_file_of_a_data_set_is_run_only_if_the_user_named_it(monkeypatch, tm
         load_spec(json.dumps({"name": name, "config": {}}))
     assert not (tmp_path / "sprung").exists()
     monkeypatch.setenv(registry.ALLOWED_FILES, name)
-    with pytest.raises(PercasymError, match="has no class Trap"):
+    with pytest.raises(PercasymError, match=r"has no class .Trap"):
         load_spec(json.dumps({"name": name, "config": {}}))
     assert (tmp_path / "sprung").exists()
 
@@ -76,10 +76,10 @@ def test_the_file_of_a_data_set_is_run_only_if_the_user_named_it(monkeypatch, tm
     [
         ("chess", "use one of sudoku, graph_coloring, or path/to/file.py:Class"),
         ("", "no puzzle ''"),
-        ("nowhere.py:Chess", "no file nowhere.py"),
-        ("docs/examples/clock.py:Chess", "has no class Chess"),
-        ("docs/examples/clock.py:TIMES", "no subclass of percasym.puzzles.Puzzle"),
-        ("percasym/puzzles/base.py:Puzzle", "is no subclass|lacks"),
+        ("nowhere.py:Chess", "no file .nowhere.py"),
+        ("docs/examples/clock.py:Chess", "has no class .Chess"),
+        ("docs/examples/clock.py:TIMES", "no class .TIMES"),
+        ("percasym/puzzles/base.py:Puzzle", "no class .Puzzle. that is"),
     ],
 )
 def test_what_is_no_puzzle_is_said_in_one_line(name, message):
@@ -91,8 +91,8 @@ def test_what_is_no_puzzle_is_said_in_one_line(name, message):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("import nothing_like_it", "fails on import: ModuleNotFoundError"),
-        ("class Chess(:", "fails on import: SyntaxError"),
+        ("import nothing_like_it", "does not run: ModuleNotFoundError"),
+        ("class Chess(:", "does not run: SyntaxError"),
         (
             "from percasym.puzzles import Puzzle\nclass Chess(Puzzle):\n    name = 'chess'",
             "lacks answer, generate",

@@ -129,9 +129,10 @@ def test_a_users_own_method_is_one_class_in_one_file(tmp_path: Path) -> None:
     assert parse_weighting(f"{file}:Shrinking").coefficients(StepStatistics(3, 1, 1)) == (0.25, 1.0)
     with pytest.raises(PercasymError, match="no class 'Growing'"):
         parse_weighting(f"{file}:Growing")
-    file.write_text("1 / 0")
+    broken = tmp_path / "broken.py"
+    broken.write_text("1 / 0")
     with pytest.raises(PercasymError, match="does not run: ZeroDivisionError"):
-        parse_weighting(f"{file}:Shrinking")
+        parse_weighting(f"{broken}:Shrinking")
     with pytest.raises(PercasymError, match="there is no file"):
         parse_weighting(f"{tmp_path / 'other.py'}:Shrinking")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from percasym import cli
+from flows import cli
 
 SMALL = ["--set", "rows=2", "--set", "cols=2", "--set", "side=64", "--set", "text=cells"]
 
@@ -61,7 +61,7 @@ def responses(data: Path, path: Path, right: int, mode: str = "end_to_end") -> P
 
 def test_nothing_heavy_is_imported_for_help() -> None:
     program = (
-        "import sys, percasym.cli\n"
+        "import sys, flows.cli\n"
         "heavy = {'torch', 'transformers', 'datasets', 'prefect', 'mlflow', 'numpy', 'matplotlib'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
@@ -73,6 +73,12 @@ def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str])
     code, out, _ = call(capfd, command, "--help")
     assert code == 0
     assert "Usage" in out
+
+
+def test_no_command_shows_what_there_is(capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capfd)
+    assert code == 0
+    assert "study" in out
 
 
 def test_version(capfd: pytest.CaptureFixture[str]) -> None:
@@ -141,6 +147,10 @@ def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFix
         (["generate", "--set", "rows=99", "--out", "x"], "rows"),
         (["score", "nowhere", "nothing.jsonl"], "nowhere"),
         (["report", "mini", "--home", "nowhere"], "nowhere"),
+        (["studdy"], "studdy"),
+        (["score"], "data"),
+        (["generate", "--n", "few", "--out", "x"], "--n"),
+        (["study", "--hom", "x"], "--hom"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Measure, explain and repair the perception-reasoning asymmetry of vision-language models.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+UsageError: Any = typer.BadParameter.mro()[1]  # typer exports no name for it
 
 Preset = Annotated[str, typer.Option(help="mini, gpu-mini, paper (see `percasym presets`), or a .yaml file.")]
 Settings = Annotated[
@@ -38,11 +39,14 @@ HomeFolder = Annotated[
 
 @app.callback(invoke_without_command=True)
 def common(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
@@ -240,7 +244,9 @@ def _bar(name: str, total: int) -> Iterator[Any]:
 def main() -> None:
     """Runs the command. A mistake that the user can mend is one line and exit code 2."""
     try:
-        app()
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        _stop(" ".join(error.format_message().split()))
     except PercasymError as error:
         _stop(str(error))
     except Exception as error:
@@ -255,9 +261,10 @@ def main() -> None:
                 "the disk is full: free some space and run the same command again; what is finished is kept"
             )
         raise
+    raise SystemExit(code)
 
 
-def _stop(message: str) -> None:
+def _stop(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2) from None
 
