@@ -195,29 +195,43 @@ def _facts(problem: Problem, state: Sequence[int], places: Sequence[int]) -> Ite
 
 
 def _checks(problem: Problem, rng: random.Random, steps: list[Step], room: int) -> list[list[list[str]]]:
-    """For every step the checks that follow it, about `room` words together."""
+    """For every step the checks that follow it, about `room` words together; none is of the same thing as another
+    before everything has been checked."""
     runs: list[list[list[str]]] = [[] for _ in steps]
-    open_runs = [index for index, step in enumerate(steps) if any(step.state)]
-    while open_runs:
-        index = rng.choice(open_runs)
-        check = _check(problem, steps[index].state, rng)
+    left = {index: _checkable(problem, step.state) for index, step in enumerate(steps) if any(step.state)}
+    while left:
+        index = rng.choice(list(left))
+        check = _check(problem, steps[index].state, rng, *left[index])
         if room < (len(check) + 2) / 2:
             break
         runs[index].append(check)
         room -= len(check) + 2
         if len(runs[index]) == MOST_CHECKS:
-            open_runs.remove(index)
+            del left[index]
+        elif not any(left[index]):
+            left[index] = _checkable(problem, steps[index].state)
     return runs
 
 
-def _check(problem: Problem, state: Sequence[int], rng: random.Random) -> list[str]:
+def _checkable(problem: Problem, state: Sequence[int]) -> tuple[list[tuple[str, Sequence[int]]], list[int]]:
+    """The groups that are full, and the places that are filled."""
     full = [group for group in problem.groups if all(state[p] for p in group[1])]
-    if full and rng.random() < 0.5:
-        word, members = rng.choice(full)
-        places = list(members)
-        rng.shuffle(places)
-        return [word, *_facts(problem, state, places), rng.choice(OK), ";"]
-    filled = [p for p, value in enumerate(state) if value]
-    place = rng.choice(filled)
+    return full, [p for p, value in enumerate(state) if value]
+
+
+def _check(
+    problem: Problem,
+    state: Sequence[int],
+    rng: random.Random,
+    groups: list[tuple[str, Sequence[int]]],
+    places: list[int],
+) -> list[str]:
+    """The check of one of `groups` or `places`, which is taken from there."""
+    if groups and (not places or rng.random() < 0.5):
+        word, members = groups.pop(rng.randrange(len(groups)))
+        shuffled = list(members)
+        rng.shuffle(shuffled)
+        return [word, *_facts(problem, state, shuffled), rng.choice(OK), ";"]
+    place = places.pop(rng.randrange(len(places)))
     text = [*_facts(problem, state, [place]), ":", *_neighbours(problem, state, rng, place)]
     return [*text, rng.choice(OK), ";"]
