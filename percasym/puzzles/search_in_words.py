@@ -195,8 +195,10 @@ def _facts(problem: Problem, state: Sequence[int], places: Sequence[int]) -> Ite
 
 
 def _checks(problem: Problem, rng: random.Random, steps: list[Step], room: int) -> list[list[list[str]]]:
-    """For every step the checks that follow it, about `room` words together; none is of the same thing as another
-    before everything has been checked."""
+    """For every step the checks that follow it, about `room` words together.
+
+    Nothing is checked twice before everything has been.
+    """
     runs: list[list[list[str]]] = [[] for _ in steps]
     left = {index: _checkable(problem, step.state) for index, step in enumerate(steps) if any(step.state)}
     while left:
