@@ -72,6 +72,12 @@ class DataSection(PuzzleSection):
 class TeacherSection(Section):
     """The chain of thought that a solver writes; also used for pre-training a miniature."""
 
+    perception_share: float = Field(
+        0.05,
+        ge=0.005,
+        le=0.5,
+        description="Share of the response that is caption: the rest is chain of thought.",
+    )
     detours: float = Field(
         0.3, ge=0, le=1, description="Rate of wrong turns and second looks in the reasoning."
     )
@@ -80,12 +86,6 @@ class TeacherSection(Section):
 class DistillSection(PuzzleSection, TeacherSection):
     """How responses are written and chosen."""
 
-    perception_share: float = Field(
-        0.05,
-        ge=0.005,
-        le=0.5,
-        description="Share of the response that is caption: the rest is chain of thought.",
-    )
     attempts: int = Field(4, ge=1, le=64, description="Responses tried for an item before it is given up.")
 
 
@@ -134,12 +134,6 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     )
     pretrain_items: int = Field(
         4000, ge=1, le=10_000_000, description="Items of pre-training, both abilities apart."
-    )
-    pretrain_perception_share: float = Field(
-        0.1,
-        ge=0.005,
-        le=0.5,
-        description="Like perception_share, of the puzzles that are solved from text in pre-training.",
     )
     pretrain_batch_size: int = Field(16, ge=1, le=65_536, description="Rows in one step of pre-training.")
     pretrain_steps: int = Field(

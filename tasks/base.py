@@ -1,6 +1,7 @@
 """The base model of a miniature study: built from nothing and pre-trained a little on each ability apart."""
 
 import shutil
+from dataclasses import replace
 
 from percasym import launch
 from percasym.config import BaseSection
@@ -18,13 +19,17 @@ PERCEPTION_WEIGHT = "fixed:0.3"
 
 @stage(children=("percasym.models.__main__", MODULE))
 def base(work: Work, config: BaseSection) -> None:
+    # Every later training waits for this one, so it takes the threads of all workers.
+    machine = work.machine
+    every_thread = {"threads": machine.threads * machine.workers}
+    work = replace(work, machine=machine.model_copy(update=every_thread))
     beginning = work.scratch / "beginning"
     model, data = beginning / "model", beginning / "data"
     settings = {
         "size": {name: getattr(config, name) for name in SIZES},
         "puzzle": config.puzzle,
         "puzzle_options": {**config.puzzle_settings("clean"), **config.pretrain_options},
-        "perception_share": config.pretrain_perception_share,
+        "perception_share": config.perception_share,
         "detours": config.detours,
         "seed": config.seed,
         "items": config.pretrain_items,
