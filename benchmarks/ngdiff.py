@@ -27,10 +27,10 @@ from percasym.models import load
 from percasym.models.tiny import TinyConfig, build_tiny
 from percasym.puzzles import load_puzzle
 from percasym.sft.data import TrainingRows
-from percasym.sft.distributed import Ranks
 from percasym.sft.losses import MicroBatch, TokenLosses
 from percasym.sft.step import GradientComputer
 from percasym.sft.weighting import NGDiff, TokenMean, Weighting
+from percasym.training.distributed import Ranks
 
 SHARES = (0.025, 0.1)
 BATCH_SIZE = 16

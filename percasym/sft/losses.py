@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from percasym.sft.model import vision_parameters
+from percasym.training.model import vision_parameters
 
 # Of a model's inputs, those with one column a token.
 TOKEN_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")

@@ -1,49 +1,10 @@
-"""OUT/metrics.jsonl: what a run has to say, a line of JSON each, on disk and on standard output alike."""
+"""What is logged of a training between two lines: losses, shares, gradients."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from percasym.errors import PercasymError
-from percasym.sft.checkpoint import write_text
 from percasym.sft.step import Gradient
-
-
-class MetricsLog:
-    """The metrics of a run up to a step. On ranks other than the first nothing is written."""
-
-    def __init__(self, path: Path, step: int, writes: bool) -> None:
-        """Drops the lines of steps after `step`, which are about to be done again."""
-        self.path = path
-        self.writes = writes
-        if writes:
-            lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-            write_text(path, "".join(line for line in lines if _step(line) <= step))
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Raises PercasymError if the disk is full."""
-        if not self.writes:
-            return
-        finite = {
-            key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in record.items()
-        }
-        line = json.dumps(finite)
-        try:
-            with self.path.open("a") as file:
-                file.write(line + "\n")
-        except OSError as error:
-            raise PercasymError(f"cannot write {self.path}: {error.strerror}") from error
-        print(line, flush=True)
-
-
-def _step(line: str) -> float:
-    """The step of a line; of one that a killed run left unfinished, one after all others."""
-    try:
-        return float(json.loads(line)["step"])
-    except ValueError:
-        return math.inf
 
 
 @dataclass

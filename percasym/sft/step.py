@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from percasym.sft.distributed import Ranks
 from percasym.sft.losses import MicroBatch, TokenLosses
 from percasym.sft.weighting import StepStatistics, Weighting
+from percasym.training.distributed import Ranks
 
 
 class Gradient(NamedTuple):

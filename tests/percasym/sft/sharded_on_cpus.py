@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from percasym.sft import trainer
 from percasym.sft.__main__ import main
-from percasym.sft.distributed import Ranks, connected
+from percasym.training import run
+from percasym.training.distributed import Ranks, connected
 
 
 @contextmanager
@@ -16,5 +16,5 @@ def sharded() -> Iterator[Ranks]:
         yield replace(ranks, sharded=True)
 
 
-trainer.connected = sharded
+run.connected = sharded
 sys.exit(main(sys.argv[1:]))

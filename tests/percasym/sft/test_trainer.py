@@ -16,10 +16,11 @@ from percasym.errors import PercasymError
 from percasym.models import load
 from percasym.sft import trainer
 from percasym.sft.__main__ import main
-from percasym.sft.checkpoint import Checkpoints
 from percasym.sft.config import SFTConfig
-from percasym.sft.model import vision_parameters
-from percasym.sft.trainer import learning_rate, train
+from percasym.sft.trainer import train
+from percasym.training.checkpoint import Checkpoints
+from percasym.training.model import vision_parameters
+from percasym.training.run import learning_rate
 
 TIMES = ("seconds", "tokens_per_s")
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 
 from percasym.models import load
-from percasym.sft.config import SFTConfig
+from percasym.training.config import TrainingConfig
 
 
-def load_for_training(config: SFTConfig, device: str) -> tuple[PreTrainedModel, ProcessorMixin]:
+def load_for_training(config: TrainingConfig, device: str) -> tuple[PreTrainedModel, ProcessorMixin]:
     """The start checkpoint in float32 and training mode; what is not trained asks for no gradient."""
     model, processor = load(config.model, device=device, dtype="float32")
     model.requires_grad_(True)
@@ -34,7 +34,7 @@ def vision_parameters(model: PreTrainedModel) -> list[nn.Parameter]:
 
 
 def assemble(
-    config: SFTConfig, weights: Mapping[str, Tensor], device: str
+    config: TrainingConfig, weights: Mapping[str, Tensor], device: str
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """An ordinary model, in the number format of the start checkpoint, with the trained `weights`.
 

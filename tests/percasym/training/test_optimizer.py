@@ -8,7 +8,7 @@ from torch.optim import Muon
 
 from percasym.models import load
 from percasym.sft.config import SFTConfig
-from percasym.sft.optimizer import build_optimizers
+from percasym.training.optimizer import build_optimizers
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

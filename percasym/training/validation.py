@@ -7,10 +7,10 @@ from percasym.engines import Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.evaluation import evaluate
 from percasym.metrics import summarise
-from percasym.sft.config import SFTConfig
+from percasym.training.config import TrainingConfig
 
 
-def validate(config: SFTConfig, model: PreTrainedModel, processor: ProcessorMixin) -> dict[str, float]:
+def validate(config: TrainingConfig, model: PreTrainedModel, processor: ProcessorMixin) -> dict[str, float]:
     """The figures, greedy, and the number of items `n`; leaves the model as it was."""
     rows = read_split(config.dataset, config.validation_split)
     rows = rows.select(range(min(config.validation_items, len(rows))))

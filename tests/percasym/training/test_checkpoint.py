@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from percasym.errors import PercasymError
-from percasym.sft.checkpoint import Checkpoints, write_folder, write_text
+from percasym.training.checkpoint import Checkpoints, write_folder, write_text
 
 STATE = (
     {"w": torch.arange(6.0).reshape(2, 3)},

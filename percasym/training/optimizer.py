@@ -6,11 +6,11 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 from transformers import PreTrainedModel
 
-from percasym.sft.config import SFTConfig
+from percasym.training.config import TrainingConfig
 
 
 def build_optimizers(
-    model: PreTrainedModel, parameters: Sequence[nn.Parameter], config: SFTConfig
+    model: PreTrainedModel, parameters: Sequence[nn.Parameter], config: TrainingConfig
 ) -> list[Optimizer]:
     """The optimizers that share out `parameters` of `model` among them, one or two.
 

@@ -4,7 +4,7 @@ import pytest
 
 from percasym.models import load
 from percasym.sft.config import SFTConfig
-from percasym.sft.validation import validate
+from percasym.training.validation import validate
 
 
 @pytest.mark.parametrize("training", [True, False])

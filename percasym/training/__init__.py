@@ -1,0 +1,1 @@
+"""What every training has in common: a model that is trained, steps, checkpoints, a log, ranks."""
