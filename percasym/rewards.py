@@ -1,8 +1,21 @@
-"""The one scoring function: evaluation, teacher and trainers all judge a response by it."""
+"""The one scoring function, and rewards as sums of what it finds.
 
-from dataclasses import dataclass
+Evaluation, teacher and trainers all judge a response by `score`. A reward is a weighted sum of fields of
+that score, written as text:
+
+    outcome                       a, the reward of ordinary reinforcement learning with verifiable answers
+    perception_aware:0.5          0.5*a_p+0.5*a: R = alpha a_p + (1 - alpha) a (arXiv 2605.29496)
+    perception_aware_partial:0.5  the same with the partial credit of the caption
+    format                        whether the response is well formed
+    0.9*a+0.1*format              any sum of fields, as that of the curriculum paper (arXiv 2605.20177)
+"""
+
+import math
+import re
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
+from percasym.errors import PercasymError
 from percasym.puzzles.base import Credit, Puzzle
 from percasym.response import parse
 
@@ -60,3 +73,55 @@ def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
         complete=response.caption is not None and response.answer is not None,
         characters=len(text),
     )
+
+
+FIELDS = tuple(field.name for field in fields(Score) if field.name != "characters")
+"""What a reward can be a sum of; all of them lie in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A weighted sum of fields of a score."""
+
+    weights: tuple[tuple[str, float], ...]
+
+    def __call__(self, judged: Score) -> float:
+        return sum(weight * float(getattr(judged, field)) for field, weight in self.weights)
+
+
+_NAMED = {"outcome": "a", "format": "format"}
+_MIXED = {"perception_aware": "a_p", "perception_aware_partial": "a_p_partial"}
+_TERM = re.compile(r"(?:(?P<weight>[0-9.]+)\*)?(?P<field>\w+)")
+
+
+def parse_reward(text: str) -> Reward:
+    """The reward that a text of this module's description stands for.
+
+    Raises:
+        PercasymError: no such reward or field, or an alpha that is missing or not between 0 and 1.
+    """
+    name, colon, number = text.partition(":")
+    if name in _MIXED:
+        alpha = _number(number)
+        if not 0 <= alpha <= 1:
+            raise PercasymError(f"the reward {text!r} wants an alpha from 0 to 1: write {name}:0.5")
+        return Reward(((_MIXED[name], alpha), ("a", 1 - alpha)))
+    weights = []
+    for term in _NAMED.get(text, text).split("+"):
+        match = _TERM.fullmatch(term.strip())
+        weight = _number(match["weight"] or "1") if match else math.nan
+        if colon or not match or match["field"] not in FIELDS or not math.isfinite(weight):
+            known = ", ".join([*_NAMED, *(f"{mixed}:ALPHA" for mixed in _MIXED)])
+            raise PercasymError(
+                f"there is no reward {text!r}: use {known}, or a sum such as 0.9*a+0.1*format "
+                f"of {', '.join(FIELDS)}"
+            )
+        weights.append((match["field"], weight))
+    return Reward(tuple(weights))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

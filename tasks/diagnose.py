@@ -15,7 +15,7 @@ DIAGNOSIS = "diagnosis.json"
 def diagnose(
     work: Work, config: Section, data: Path, results: dict[str, Path], trainings: dict[str, Path]
 ) -> None:
-    from percasym.diagnostics import diagnose as account_for
+    from percasym.diagnostics.diagnosis import diagnose as account_for
 
     diagnosis = account_for(model_records(results, trainings), data, "test", sweep_points(results))
     (work.folder / DIAGNOSIS).write_text(json.dumps(diagnosis, indent=2))

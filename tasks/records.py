@@ -8,7 +8,7 @@ from tasks.evaluate import RESULTS
 from tasks.stage import VOLATILE
 
 if TYPE_CHECKING:
-    from percasym.diagnostics import ModelRecord, SweepPoint
+    from percasym.diagnostics.records import ModelRecord, SweepPoint
 
 LABELS = {
     "base": "base",
@@ -22,7 +22,7 @@ LABELS = {
 
 def model_records(results: Mapping[str, Path], trainings: Mapping[str, Path]) -> "list[ModelRecord]":
     """A record for each evaluated model, the base first; `trainings` are the arms'."""
-    from percasym.diagnostics import ModelRecord
+    from percasym.diagnostics.records import ModelRecord
 
     return [
         ModelRecord(
@@ -38,7 +38,7 @@ def model_records(results: Mapping[str, Path], trainings: Mapping[str, Path]) ->
 
 def sweep_points(results: Mapping[str, Path]) -> "list[SweepPoint]":
     """The arms of fixed lam, if there are enough to draw a curve through."""
-    from percasym.diagnostics import SweepPoint
+    from percasym.diagnostics.records import SweepPoint
 
     fixed = {name: folder for name, folder in results.items() if name.startswith("fixed:")}
     if len(fixed) < 3:

@@ -1,7 +1,5 @@
 """Why a model is as good as it is: shares of the training signal, causes, associations, misreadings, paired
-tests."""
+tests, and what a reward follows.
 
-from percasym.diagnostics.diagnosis import Diagnosis, ModelDiagnosis, diagnose
-from percasym.diagnostics.records import ModelRecord, SweepPoint
-
-__all__ = ["Diagnosis", "ModelDiagnosis", "ModelRecord", "SweepPoint", "diagnose"]
+Nothing is imported here: a training that logs its coupling does not depend on how a report is written.
+"""

@@ -44,13 +44,15 @@ class Completion:
     """What the model wrote after the request's prefix: `prefix + text` is the assistant's whole turn.
 
     `tokens` counts the tokens that were generated, the closing one included. `finish_reason` is "stop" when
-    the stop text was written or the model ended its turn, "length" when `max_tokens` cut it.
+    the stop text was written or the model ended its turn, "length" when `max_tokens` cut it. `ids` are the
+    generated tokens themselves, from engines that know them: a trainer must not guess them from the text.
     """
 
     id: str
     text: str
     tokens: int
     finish_reason: Literal["stop", "length"]
+    ids: tuple[int, ...] = ()
 
 
 class Engine(Protocol):

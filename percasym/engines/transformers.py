@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,6 +33,10 @@ class TransformersEngine:
         self.model = model
         self.processor = processor
         self.batch_size = batch_size
+        # Where a text holds one of these, a model expects an image: no completion may.
+        names = ("image_token_id", "video_token_id")
+        found = [getattr(model.config, name) for name in names if hasattr(model.config, name)]
+        self.placeholders = torch.tensor(found, device=model.device, dtype=torch.long)
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yields a batch when its last completion is finished; holds `WINDOW` batches of requests."""
@@ -63,7 +68,8 @@ class TransformersEngine:
         step = inputs | {"position_ids": positions}
         for _ in range(sampling.max_tokens):
             output = self.model(**step, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            tokens = choose(output.logits[:, -1], sampling, [row.draws for row in running])
+            logits = output.logits[:, -1].index_fill(-1, self.placeholders, -torch.inf)
+            tokens = choose(logits, sampling, [row.draws for row in running])
             for row, token in zip(running, tokens.tolist(), strict=True):
                 if row.text is None:  # a finished row stays until enough of them are to be dropped
                     ending.add(row, token)
@@ -167,7 +173,8 @@ class _Ending:
 
     def completion(self, row: _Row) -> Completion:
         text = self._text(row) if row.text is None else row.text
-        return Completion(row.request.id, text, len(row.generated), "length" if row.text is None else "stop")
+        reason: Literal["stop", "length"] = "length" if row.text is None else "stop"
+        return Completion(row.request.id, text, len(row.generated), reason, tuple(row.generated))
 
     def _text(self, row: _Row) -> str:
         """What was generated, as it goes on from the prefix: with a space where the tokenizer puts one."""

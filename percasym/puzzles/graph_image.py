@@ -37,7 +37,7 @@ def smallest_side(v: int) -> int:
 
 
 def draw_graph(v: int, edges: Sequence[Edge], side: int, style: Style, rng: random.Random) -> Image.Image:
-    """The graph as an RGB image of `side` x `side` pixels; which node lies where is drawn at random."""
+    """The graph as an RGB image of `side` x `side` pixels."""
     radius = node_radius(v, side)
     points = _layout(v, edges, side, radius, style, rng)
     background = style.background(rng)
@@ -69,10 +69,12 @@ def _layout(
     v: int, edges: Sequence[Edge], side: int, radius: float, style: Style, rng: random.Random
 ) -> list[Point]:
     """Places of the nodes: on a circle, and from there astray as far as edges keep clear of other nodes."""
-    turn = 2 * math.pi / v * rng.random() if style.stray else 0.0
+    turn = 2 * math.pi / v * rng.random() * min(1.0, style.shuffle)
     angles = [turn + 2 * math.pi * place / v for place in range(v)]
     circle = [(side * (0.5 + CIRCLE * math.sin(a)), side * (0.5 - CIRCLE * math.cos(a))) for a in angles]
-    rng.shuffle(circle)
+    moved = [place for place in range(v) if rng.random() < style.shuffle]
+    for place, point in zip(moved, [circle[other] for other in rng.sample(moved, len(moved))], strict=True):
+        circle[place] = point
     low, high = 1.1 * radius, side - 1.1 * radius
     for left in range(TRIES, 0, -1):
         reach = style.stray * side * left / TRIES

@@ -30,6 +30,7 @@ class Style:
         lines: darkness of the lines of a grid.
         blue: how blue the nodes of a graph are.
         stray: most displacement of a graph's node from its place on a circle, of the image's side.
+        shuffle: share of a graph's nodes that change places; without, they stand in order.
     """
 
     noise: float = 0.0
@@ -43,6 +44,7 @@ class Style:
     lines: float = 0.4
     blue: float = 0.0
     stray: float = 0.0
+    shuffle: float = 0.0
 
     def background(self, rng: random.Random) -> Color:
         """A colour near white."""
@@ -67,14 +69,14 @@ def _color(channels: list[float]) -> Color:
 CLEAN = Style()
 STYLES: dict[str, Style] = {
     "clean": CLEAN,
-    "paper": Style(lines=1.0, blue=1.0, stray=0.1),  # the released look: black on white, blue nodes
+    "paper": Style(lines=1.0, blue=1.0, stray=0.1, shuffle=1.0),  # as released: black on white, blue nodes
     "varied": Style(
         noise=0.06, fonts=5, rotation=8, fade=0.2, jitter=0.08, resize=0.1, tint=0.2, hue=0.45,
-        lines=0.5, blue=0.4, stray=0.15,
+        lines=0.5, blue=0.4, stray=0.15, shuffle=1.0,
     ),
     "hard": Style(
         noise=0.30, fonts=5, rotation=15, fade=0.3, jitter=0.19, resize=0.18, tint=0.2, hue=0.4,
-        lines=0.3, blue=0.3, stray=0.25,
+        lines=0.3, blue=0.3, stray=0.25, shuffle=1.0,
     ),
 }  # fmt: skip
 

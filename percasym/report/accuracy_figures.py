@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from percasym.diagnostics import Diagnosis
-from percasym.diagnostics.diagnosis import Interval
+from percasym.diagnostics.diagnosis import Diagnosis, Interval
 from percasym.diagnostics.headline import reference_of
 from percasym.report.style import (
     GREY,

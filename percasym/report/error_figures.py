@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from percasym.diagnostics import Diagnosis
+from percasym.diagnostics.diagnosis import Diagnosis
 from percasym.diagnostics.misreadings import BLANK, NO_EDGE
 from percasym.report.style import (
     BLUE,

@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from percasym.diagnostics import Diagnosis, ModelRecord, SweepPoint, diagnose
+from percasym.diagnostics.diagnosis import Diagnosis, diagnose
 from percasym.diagnostics.headline import p_value, reference_of
-from percasym.diagnostics.records import TrainingLog, read_training
+from percasym.diagnostics.records import ModelRecord, SweepPoint, TrainingLog, read_training
 from percasym.report import accuracy_figures, error_figures, training_figures
 from percasym.report.samples import choose_samples
 from percasym.report.style import METRICS, save

@@ -10,10 +10,9 @@ from typing import Any
 from PIL import Image
 
 from percasym.datasets import read_split
-from percasym.diagnostics import Diagnosis, ModelRecord
-from percasym.diagnostics.diagnosis import read_instances
+from percasym.diagnostics.diagnosis import Diagnosis, read_instances
 from percasym.diagnostics.headline import reference_of
-from percasym.diagnostics.records import read_results
+from percasym.diagnostics.records import ModelRecord, read_results
 from percasym.metrics import Row, with_causes
 from percasym.report.marking import Marked, mark
 from percasym.response import parse

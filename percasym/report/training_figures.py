@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from percasym.diagnostics import Diagnosis
+from percasym.diagnostics.diagnosis import Diagnosis
 from percasym.diagnostics.records import TrainingLog
 from percasym.diagnostics.shares import Shares
 from percasym.metrics import wilson

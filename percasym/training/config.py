@@ -38,9 +38,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
     max_grad_norm: float = Field(
         default=1.0, gt=0, description="The combined gradient is scaled down to this norm"
     )
-    seed: int = Field(
-        default=0, description="Of the order of rows, LoRA's initial weights and what is drawn"
-    )
+    seed: int = Field(default=0, description="Of the order of rows, LoRA's initial weights and what is drawn")
     train_vision: bool = Field(default=True, description="Train the vision tower too")
     lora_rank: int = Field(default=0, ge=0, description="Rank of LoRA adapters; 0 trains all weights")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

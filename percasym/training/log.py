@@ -1,4 +1,4 @@
-"""OUT/metrics.jsonl: what a run has to say, a line of JSON each, on disk and on standard output alike."""
+"""What a run has to say, a line of JSON for each step: OUT/metrics.jsonl, and others like it."""
 
 import json
 import math
@@ -9,13 +9,18 @@ from percasym.errors import PercasymError
 from percasym.training.checkpoint import write_text
 
 
-class MetricsLog:
-    """The metrics of a run up to a step. On ranks other than the first nothing is written."""
+class StepLog:
+    """The lines of a run up to a step. On ranks other than the first nothing is written."""
 
-    def __init__(self, path: Path, step: int, writes: bool) -> None:
-        """Drops the lines of steps after `step`, which are about to be done again."""
+    def __init__(self, path: Path, step: int, writes: bool, echo: bool) -> None:
+        """Drops the lines of steps after `step`, which are about to be done again.
+
+        Args:
+            echo: whether lines also go to standard output.
+        """
         self.path = path
         self.writes = writes
+        self.echo = echo
         if writes:
             lines = path.read_text().splitlines(keepends=True) if path.exists() else []
             write_text(path, "".join(line for line in lines if _step(line) <= step))
@@ -33,7 +38,8 @@ class MetricsLog:
                 file.write(line + "\n")
         except OSError as error:
             raise PercasymError(f"cannot write {self.path}: {error.strerror}") from error
-        print(line, flush=True)
+        if self.echo:
+            print(line, flush=True)
 
 
 def _step(line: str) -> float:

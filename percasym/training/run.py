@@ -24,7 +24,7 @@ from percasym.seeding import digest
 from percasym.training.checkpoint import Checkpoints, write_folder, write_text
 from percasym.training.config import TrainingConfig
 from percasym.training.distributed import Ranks, connected
-from percasym.training.log import MetricsLog
+from percasym.training.log import StepLog
 from percasym.training.model import assemble, load_for_training, trained_parameters
 from percasym.training.optimizer import build_optimizers
 from percasym.training.validation import validate
@@ -87,7 +87,7 @@ class TrainingRun(ABC, Generic[Config]):
         """Goes to the last checkpoint, if there is one, and from there to the end."""
         config = self.config
         self._resume()
-        self.log = MetricsLog(config.out / "metrics.jsonl", self.step, writes=self.ranks.first)
+        self.log = self.open_log("metrics.jsonl", echo=True)
         while self.step < config.steps:
             self._one_step()
             if config.validate_every and self._due(config.validate_every):
@@ -109,20 +109,24 @@ class TrainingRun(ABC, Generic[Config]):
         )
         return torch.autocast(kind, torch.bfloat16, enabled=bfloat16)
 
+    def open_log(self, name: str, echo: bool) -> StepLog:
+        """The file OUT/name, for lines up to the present step and from there on."""
+        return StepLog(self.config.out / name, self.step, writes=self.ranks.first, echo=echo)
+
     def _one_step(self) -> None:
         began = time.perf_counter()
         config = self.config
         # Every step draws (dropout) from a stream of its own: no restart or validation changes it.
         torch.manual_seed(int(digest("step", config.seed, self.step, self.ranks.rank)[:15], 16))
         logged = self.step == 0 or (self.step + 1) % config.log_every == 0 or self.step + 1 == config.steps
-        rate = self._update(self.step_gradient(logged))
+        rate = self.update(self.step_gradient(logged))
         self.step += 1
         self.seconds += time.perf_counter() - began
         if logged:
             line = {"kind": "train", "step": self.step, **self.record()}
             self.log.write({**line, "learning_rate": rate, "seconds": self.seconds})
 
-    def _update(self, gradient: Sequence[Tensor]) -> float:
+    def update(self, gradient: Sequence[Tensor]) -> float:
         """One step of the optimizers; returns the learning rate."""
         norm = math.sqrt(self.ranks.dot(gradient, gradient))
         if not math.isfinite(norm):

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from percasym.diagnostics import diagnose
+from percasym.diagnostics.diagnosis import diagnose
 from percasym.errors import PercasymError
 from percasym.metrics import as_json, compare, summarise
 

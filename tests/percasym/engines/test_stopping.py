@@ -71,8 +71,8 @@ def bytewise(tiny: Loaded) -> Loaded:
 
 def test_a_tag_of_one_token(tiny: Loaded) -> None:
     ids = tiny.processor.tokenizer("a1 <answer> b2 </answer> a1 a1", add_special_tokens=False)["input_ids"]
-    assert say(tiny, ids) == Completion("one", "a1 <answer> b2 </answer>", 4, "stop")
-    assert say(tiny, ids, max_tokens=3) == Completion("one", "a1 <answer> b2", 3, "length")
+    assert say(tiny, ids) == Completion("one", "a1 <answer> b2 </answer>", 4, "stop", tuple(ids[:4]))
+    assert say(tiny, ids, max_tokens=3) == Completion("one", "a1 <answer> b2", 3, "length", tuple(ids[:3]))
     assert say(tiny, ids, max_tokens=4).finish_reason == "stop"
     assert say(tiny, ids, stop="b2").text == "a1 <answer> b2"
     assert say(tiny, ids, stop="", max_tokens=6).text == "a1 <answer> b2 </answer> a1 a1"
@@ -81,13 +81,13 @@ def test_a_tag_of_one_token(tiny: Loaded) -> None:
 def test_a_stop_in_the_prefix_stops_nothing(tiny: Loaded) -> None:
     ids = tiny.processor.tokenizer("a1 </answer> a1", add_special_tokens=False)["input_ids"]
     prefix = "<caption> </answer> </caption>"
-    assert say(tiny, ids, prefix=prefix) == Completion("one", " a1 </answer>", 2, "stop")
+    assert say(tiny, ids, prefix=prefix) == Completion("one", " a1 </answer>", 2, "stop", tuple(ids[:2]))
 
 
 def test_the_end_of_the_turn_is_no_text(tiny: Loaded) -> None:
     tokenizer = tiny.processor.tokenizer
     ids = [*tokenizer("a1 b2", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id, 30]
-    assert say(tiny, ids) == Completion("one", "a1 b2", 3, "stop")
+    assert say(tiny, ids) == Completion("one", "a1 b2", 3, "stop", tuple(ids[:3]))
 
 
 @settings(max_examples=60, deadline=None)

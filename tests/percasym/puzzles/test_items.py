@@ -82,8 +82,8 @@ def test_items_and_images_are_what_they_were():
         "sudoku4": "b25f321cab063ab7",
         "sudoku6": "343c09c047493ea3",
         "sudoku9": "6b2cba070f12a0de",
-        "graph": "3987670309a3d4b9",
-        "counted": "4d37c739d0ed915a",
+        "graph": "d72389443ad1e9dd",
+        "counted": "ee19a74d9fc4882c",
     }
 
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
 
-from percasym.diagnostics import diagnose
+from percasym.diagnostics.diagnosis import diagnose
 from percasym.diagnostics.records import read_training
 from percasym.report import accuracy_figures, error_figures, training_figures
 from percasym.report.page import draw

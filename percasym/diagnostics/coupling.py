@@ -1,0 +1,113 @@
+"""What the outcome reward follows during reinforcement learning: perception or reasoning.
+
+Over G rollouts of each item, Pearson's r of the outcome a with perception (a_p) and with reasoning. The
+reasoning of one rollout is `a_own`: the answer is right for the puzzle that the rollout's own caption
+describes. (The counterfactual a_r belongs to an item, not to a rollout: `association` has its correlation.)
+
+*Pooled* correlates over all rollouts, so it also holds that some items are easy to see and to solve alike;
+*within* centres every quantity on the mean of its group first, which is what a group-normalised advantage
+sees. Intervals are 95 % percentile bootstrap intervals over groups, as rollouts of one item are not
+independent.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from percasym.metrics import CONFIDENCE, RESAMPLES, Estimate
+from percasym.seeding import numpy_stream, stream
+
+Array = npt.NDArray[np.float64]
+
+Skill = Literal["a_p", "a_own"]
+SKILLS: tuple[Skill, ...] = ("a_p", "a_own")
+
+
+class Correlation(TypedDict):
+    """None where one of the two never varies."""
+
+    pooled: Estimate | None
+    within: Estimate | None
+
+
+class Coupling(TypedDict):
+    """How the outcome goes with each skill over groups of rollouts. Shares are of rollouts, or of groups."""
+
+    a_p: Correlation
+    a_own: Correlation
+    no_spread: float
+    """Share of groups whose outcomes are all the same: an outcome reward learns nothing from them."""
+    lucky: float
+    """Share of the rollouts with a right answer whose caption is wrong; nan if no answer is right."""
+    unlucky: float
+    """Share of the rollouts with a right caption whose answer is wrong; nan if no caption is right."""
+    groups: int
+    rollouts: int
+
+
+def coupling(groups: Iterable[Sequence[Mapping[str, Any]]], resamples: int = RESAMPLES) -> Coupling:
+    """The coupling over `groups`, each the rollouts of one item with the columns a, a_p and a_own.
+
+    The same rollouts give the same intervals; `resamples` of 0 gives none (low and high are nan).
+
+    Raises:
+        ValueError: there are no rollouts.
+    """
+    tables = [np.array([[r["a"], *(r[s] for s in SKILLS)] for r in group], float) for group in groups]
+    if not tables or not all(len(table) for table in tables):
+        raise ValueError("coupling: there are no rollouts")
+    every = np.concatenate(tables)
+    right, seen = every[:, 0] > 0, every[:, 1] > 0
+    rng = numpy_stream(stream("coupling", len(tables), every.sum(axis=0).tolist()))
+    weights = np.concatenate([
+        np.ones((1, len(tables))),
+        rng.multinomial(len(tables), np.full(len(tables), 1 / len(tables)), resamples),
+    ])  # fmt: skip
+
+    def correlation(column: int) -> Correlation:
+        centred = [table - table.mean(axis=0) for table in tables]
+        return Correlation(
+            pooled=_estimate(weights @ _sums(tables, column), len(every)),
+            within=_estimate(weights @ _sums(centred, column), len(every)),
+        )
+
+    return Coupling(
+        a_p=correlation(1),
+        a_own=correlation(2),
+        no_spread=float(np.mean([table[:, 0].min() == table[:, 0].max() for table in tables])),
+        lucky=_share(right & ~seen, right),
+        unlucky=_share(seen & ~right, seen),
+        groups=len(tables),
+        rollouts=len(every),
+    )
+
+
+def _sums(tables: Sequence[Array], column: int) -> Array:
+    """(groups, 6): n and the sums of a, x, aa, xx and ax of each group."""
+    return np.array(
+        [
+            [len(t), a.sum(), x.sum(), (a * a).sum(), (x * x).sum(), (a * x).sum()]
+            for t in tables
+            for a, x in [(t[:, 0], t[:, column])]
+        ]
+    )
+
+
+def _estimate(sums: Array, n: int) -> Estimate | None:
+    """Pearson's r of each row of `sums`: the first one's value with the interval of the rest."""
+    count, a, x, aa, xx, ax = sums.T
+    variances = np.maximum(aa - a * a / count, 0) * np.maximum(xx - x * x / count, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.where(variances > 1e-12 * count**2, (ax - a * x / count) / np.sqrt(variances), np.nan)
+    if np.isnan(r[0]):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    others = r[1:][~np.isnan(r[1:])]
+    low, high = np.quantile(others, [tail, 1 - tail]) if len(others) else (np.nan, np.nan)
+    return Estimate(float(r[0]), float(low), float(high), n)
+
+
+def _share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> float:
+    return float(part.sum() / whole.sum()) if whole.any() else float("nan")

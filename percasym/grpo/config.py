@@ -1,0 +1,51 @@
+"""The config of one reinforcement learning by GRPO."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from percasym.rewards import parse_reward
+from percasym.training.config import TrainingConfig
+
+
+class GRPOConfig(TrainingConfig, frozen=True):
+    """All that decides a reinforcement learning with the embedded engine.
+
+    GRPO (Shao et al. 2024, arXiv 2402.03300) samples a group of responses to each prompt and learns from how
+    much better than its group each one is.
+    """
+
+    split: str = Field(default="train_rl", description="Split to train on")
+    reward: str = Field(
+        default="outcome",
+        description="outcome, perception_aware:ALPHA, or a sum such as 0.9*a+0.1*format; see rewards.py",
+    )
+    prompts: int = Field(default=8, gt=0, description="Items that one step learns from")
+    group_size: int = Field(default=8, ge=2, description="Responses to each of them")
+    temperature: float = Field(default=1.0, gt=0, description="Of the sampling")
+    updates: int = Field(default=1, gt=0, description="Optimizer steps on each batch of rollouts")
+    clip_low: float = Field(default=0.2, ge=0, lt=1, description="How far below 1 the ratio is followed")
+    clip_high: float = Field(
+        default=0.2, ge=0, description="How far above 1; more than clip_low is DAPO's clip-higher"
+    )
+    kl: float = Field(
+        default=0.0, ge=0, description="Weight of the divergence (k3) from the start checkpoint"
+    )
+    normalisation: Literal["grpo", "dr_grpo", "dapo"] = Field(
+        default="grpo",
+        description="grpo: means of responses, rewards scaled by the group's deviation; dr_grpo: neither "
+        "(arXiv 2503.20783); dapo: the mean of all tokens, scaled (arXiv 2503.14476)",
+    )
+    credit: Literal["response", "span"] = Field(
+        default="response",
+        description="span: the caption's tokens get the advantage of a_p alone, others that of the reward",
+    )
+    learning_rate: float = Field(default=1e-6, gt=0, description="Highest learning rate")
+    schedule: Literal["cosine", "constant"] = Field(default="constant", description="After the warm-up")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's, on matrices only")
+    log_every: int = Field(default=1, gt=0, description="Steps between log lines")
+
+    @model_validator(mode="after")
+    def _has_a_reward(self) -> Self:
+        parse_reward(self.reward)
+        return self

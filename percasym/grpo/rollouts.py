@@ -1,0 +1,151 @@
+"""Responses that the policy samples, judged, and as what the policy learns from."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from transformers import ProcessorMixin
+
+from percasym.engines import Engine, Request, Sampling
+from percasym.errors import PercasymError
+from percasym.models.prompting import Sample, assistant_text, encode
+from percasym.puzzles.registry import load_spec
+from percasym.response import parse
+from percasym.rewards import Reward, Score, score
+from percasym.sft.losses import MicroBatch
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One sampled response to one item."""
+
+    id: str
+    """Of the item."""
+    sample: int
+    """Its number in the group."""
+    query: str
+    image: Image | None
+    prefix: str
+    """What the assistant's turn began with; it was given, not sampled."""
+    text: str
+    ids: tuple[int, ...]
+    """The sampled tokens of `text`."""
+    truncated: bool
+    """Whether it was cut off for its length."""
+    judged: Score
+    reward: float
+
+    def record(self, step: int) -> dict[str, Any]:
+        """A line of rollouts.jsonl."""
+        return {
+            "step": step,
+            "id": self.id,
+            "sample": self.sample,
+            "reward": self.reward,
+            **asdict(self.judged),
+            "tokens": len(self.ids),
+            "truncated": self.truncated,
+            "response": self.prefix + self.text,
+        }
+
+
+Group = list[Rollout]
+
+
+def roll_out(
+    engine: Engine, rows: Iterable[Mapping[str, Any]], size: int, sampling: Sampling, reward: Reward
+) -> list[Group]:
+    """A group of `size` judged responses to each row, in the order of the rows.
+
+    Raises:
+        PercasymError: a row whose puzzle cannot be read, or a reward that fails or is not finite.
+    """
+    by_id = {row["id"]: row for row in rows}
+    requests = [
+        Request(f"{sample}/{id_}", row["query"], row["image"], row["prefix"])
+        for id_, row in by_id.items()
+        for sample in range(size)
+    ]
+    completions = {completion.id: completion for completion in engine.generate(requests, sampling)}
+    groups = []
+    for id_, row in by_id.items():
+        puzzle = load_spec(row["puzzle"])
+        instance = puzzle.read_ground_truth(row["ground_truth"])
+        group = []
+        for sample in range(size):
+            completion = completions[f"{sample}/{id_}"]
+            judged = score(puzzle, instance, row["prefix"] + completion.text)
+            group.append(
+                Rollout(
+                    id=id_,
+                    sample=sample,
+                    query=row["query"],
+                    image=row["image"],
+                    prefix=row["prefix"],
+                    text=completion.text,
+                    ids=completion.ids,
+                    truncated=completion.finish_reason == "length",
+                    judged=judged,
+                    reward=_rewarded(reward, judged, id_),
+                )
+            )
+        groups.append(group)
+    return groups
+
+
+def _rewarded(reward: Reward, judged: Score, id_: str) -> float:
+    """A reward that fails stops the run: counted as 0 it would teach, and nobody would see why."""
+    try:
+        value = float(reward(judged))
+    except Exception as error:
+        raise PercasymError(f"the reward of item {id_} failed: {type(error).__name__}: {error}") from error
+    if not isfinite(value):
+        raise PercasymError(f"the reward of item {id_} is {value}, which is no number to learn from")
+    return value
+
+
+def micro_batch(processor: ProcessorMixin, rollouts: Sequence[Rollout]) -> MicroBatch:
+    """The rollouts as one batch; of its two masks, `perception` is true on the tokens of captions."""
+    given = [assistant_text(processor, rollout.prefix).ids for rollout in rollouts]
+    samples = [
+        Sample(rollout.query, rollout.image, [*prefix, *rollout.ids])
+        for rollout, prefix in zip(rollouts, given, strict=True)
+    ]
+    batch = encode(processor, samples, padding="right")
+    perception = torch.zeros_like(batch.inputs["input_ids"], dtype=torch.bool)
+    reasoning = torch.zeros_like(perception)
+    for row, (rollout, prefix, start) in enumerate(zip(rollouts, given, batch.starts, strict=True)):
+        first = start + len(prefix)
+        reasoning[row, first : first + len(rollout.ids)] = True
+        low, high = caption_tokens(processor, prefix, rollout)
+        reasoning[row, first + low : first + high] = False
+        perception[row, first + low : first + high] = True
+    return MicroBatch(batch.inputs, perception, reasoning, prompt=max(batch.starts))
+
+
+def caption_tokens(processor: ProcessorMixin, prefix: Sequence[int], rollout: Rollout) -> tuple[int, int]:
+    """The sampled tokens from `low` to before `high` that share a character with the caption or its tags.
+
+    Sampled tokens need not be those that the tokenizer would choose for the text, so the text is not
+    tokenised again: how far the first n tokens reach in the text is found by decoding them.
+    """
+    span = parse(rollout.prefix + rollout.text).caption_span
+    if span is None or span[1] <= len(rollout.prefix):
+        return 0, 0
+
+    def decoded(count: int) -> int:
+        """Characters of the prefix and the first `count` sampled tokens."""
+        ids = [*prefix, *rollout.ids[:count]]
+        text: str = processor.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return len(text)
+
+    start = decoded(0) - len(rollout.prefix)
+    counts = range(len(rollout.ids) + 1)
+    low = bisect_left(counts, max(span[0], len(rollout.prefix)) + 1 + start, key=decoded)
+    return max(0, low - 1), bisect_left(counts, span[1] + start, key=decoded)

@@ -1,0 +1,90 @@
+"""Sampled responses: judged as everywhere, and with the tokens that were really sampled."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from percasym.datasets import read_split
+from percasym.engines import Sampling
+from percasym.engines.transformers import TransformersEngine
+from percasym.errors import PercasymError
+from percasym.grpo.rollouts import Rollout, caption_tokens, micro_batch, roll_out
+from percasym.models import load, load_processor
+from percasym.models.prompting import assistant_text
+from percasym.puzzles.registry import load_spec
+from percasym.response import perception_mask
+from percasym.rewards import FIELDS, Reward, parse_reward, score
+
+SAMPLING = Sampling(temperature=1.0, max_tokens=12, seed=3)
+
+
+def rollout(processor: Any, text: str, prefix: str = "") -> Rollout:
+    ids = assistant_text(processor, prefix + text).ids[len(assistant_text(processor, prefix).ids) :]
+    judged = score(load_spec('{"name": "sudoku", "config": {"rows": 2, "cols": 2}}'), None, "")  # type: ignore[arg-type]
+    return Rollout("x", 0, "solve", Image.new("RGB", (64, 64)), prefix, text, tuple(ids), False, judged, 0.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<caption> a1 3 a2 - </caption> so then <answer> a1 3 </answer>",
+        "so <caption> a1 3 </caption>",
+        "<caption> a1 <caption> a2 </caption> so",
+        "<caption> a1 3 a2",
+        "so then",
+    ],
+)
+def test_the_caption_is_found_among_sampled_tokens(checkpoint: Path, text: str) -> None:
+    processor = load_processor(checkpoint)
+    sampled = rollout(processor, text)
+    low, high = caption_tokens(processor, [], sampled)
+    offsets = assistant_text(processor, text).offsets
+    assert [low <= i < high for i in range(len(offsets))] == perception_mask(text, offsets)
+    batch = micro_batch(processor, [sampled, rollout(processor, "so")])
+    assert int(batch.perception[0].sum()) == high - low
+    assert int((batch.perception | batch.reasoning)[0].sum()) == len(sampled.ids)
+    assert not (batch.perception & batch.reasoning).any()
+
+
+def test_a_given_caption_is_not_learnt(checkpoint: Path) -> None:
+    processor = load_processor(checkpoint)
+    sampled = rollout(processor, " so <answer> a1 3 </answer>", prefix="<caption> a1 3 </caption>")
+    assert caption_tokens(processor, [1, 2, 3], sampled) == (0, 0)
+    batch = micro_batch(processor, [sampled])
+    assert int(batch.reasoning.sum()) == len(sampled.ids)
+
+
+def test_groups_are_judged_as_everywhere_and_differ(checkpoint: Path, dataset: Path) -> None:
+    engine = TransformersEngine(*load(checkpoint, device="cpu"), batch_size=8)
+    rows = [dict(row) for row in read_split(dataset, "train_rl").select(range(3))]
+    groups = roll_out(engine, rows, 4, SAMPLING, parse_reward("0.5*a_p_partial+0.25*format"))
+    assert [group[0].id for group in groups] == [row["id"] for row in rows]
+    for row, group in zip(rows, groups, strict=True):
+        assert [sample.sample for sample in group] == [0, 1, 2, 3]
+        assert len({sample.text for sample in group}) > 1
+        puzzle = load_spec(row["puzzle"])
+        for sample in group:
+            judged = score(puzzle, puzzle.read_ground_truth(row["ground_truth"]), sample.text)
+            assert sample.judged == judged
+            assert sample.reward == 0.5 * judged.a_p_partial + 0.25 * judged.format
+            record = sample.record(7)
+            assert record["step"] == 7
+            assert set(FIELDS) < set(record)
+    again = roll_out(engine, rows, 4, SAMPLING, parse_reward("a"))
+    assert [[s.text for s in g] for g in again] == [[s.text for s in g] for g in groups]
+
+
+@pytest.mark.parametrize(
+    ("reward", "words"),
+    [(lambda judged: 1 / 0, "ZeroDivisionError"), (lambda judged: float("nan"), "is nan")],
+)
+def test_a_reward_that_fails_stops_with_the_item(
+    checkpoint: Path, dataset: Path, reward: Reward, words: str
+) -> None:
+    engine = TransformersEngine(*load(checkpoint, device="cpu"), batch_size=8)
+    rows = [dict(row) for row in read_split(dataset, "train_rl").select(range(1))]
+    with pytest.raises(PercasymError, match=words) as error:
+        roll_out(engine, rows, 2, SAMPLING, reward)
+    assert rows[0]["id"] in str(error.value)
