@@ -12,6 +12,7 @@ from percasym.seeding import stream
 
 ATTEMPTS = 4  # for the teacher at each puzzle
 LONG_EVERY = 3  # of the thoughts this one is as long as asked for
+MILD = 0.25  # strength of the style `hard` up to which images are transcribed
 
 
 def pretraining_rows(
@@ -20,7 +21,8 @@ def pretraining_rows(
     """Rows of the split `pretrain`, each of one ability alone: a base has some of both, and never saw them
     together.
 
-    - To transcribe: an image in the clean style; the response is the caption.
+    - To transcribe: an image from clean to a quarter of the way to the style `hard`, so that what it shows
+      of harder ones is little but not nothing; the response is the caption.
     - To solve from text: the caption is given; the response is the teacher's, from there on. Half of these
       have no image, and half the image of another puzzle, drawn anywhere from clean to hard: it tells
       nothing, but a model that has only transcribed drawn puzzles reads the image where it ought to look up
@@ -38,10 +40,10 @@ def pretraining_rows(
     for index, row in enumerate(generate_rows(puzzle, "pretrain", seed, n, style="clean")):
         caption = oracle_prefix(row["perception"])
         if int((index + 1) * transcribe_share) > int(index * transcribe_share):
-            yield {**row, "response": caption}
+            yield {**row, "image": _drawn(puzzle, seed, index, MILD), "response": caption}
         else:
             author = brief if solved % LONG_EVERY else teacher
-            image = _another(puzzle, seed, (index + 1) % n) if solved % 2 else None
+            image = _drawn(puzzle, seed, (index + 1) % n, 1.0) if solved % 2 else None
             for done in distill([row], author, seed, ATTEMPTS, report):
                 yield {
                     **done,
@@ -52,8 +54,8 @@ def pretraining_rows(
             solved += 1
 
 
-def _another(puzzle: Puzzle[Any], seed: int, index: int) -> bytes:
-    """An image of that item in the style `hard`, at any strength."""
+def _drawn(puzzle: Puzzle[Any], seed: int, index: int, strength: float) -> bytes:
+    """An image of that item in the style `hard`, at any strength up to `strength`."""
     item = puzzle.item("pretrain", seed, index)
-    rng = stream("another image", item.id)
-    return encode_image(puzzle.render(item.instance, rng, f"hard:{rng.random():.2f}"))
+    rng = stream("pretraining image", item.id, strength)
+    return encode_image(puzzle.render(item.instance, rng, f"hard:{strength * rng.random():.3f}"))

@@ -1,8 +1,11 @@
 """A base learns its two abilities from rows that have either an image or a caption, never both."""
 
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from percasym.datasets import FEATURES, generate_rows
 from percasym.distillation import SolverTeacher
@@ -38,7 +41,7 @@ def test_each_row_has_one_ability(puzzle: Puzzle[Any]) -> None:
     for row in transcribed:
         assert row["prefix"] == ""
         assert row["response"] == f"<caption> {row['perception']} </caption>"
-        assert row["image"] == clean[row["id"]], "the clean style, whatever the style of the puzzle"
+        assert distance(row["image"], clean[row["id"]]) < 0.25, "nearly clean, whatever the puzzle's style"
     others = [row["image"] for row in solved if row["image"] is not None]
     assert len(others) == len(solved) / 2
     assert not set(others) & set(clean.values())
@@ -46,6 +49,12 @@ def test_each_row_has_one_ability(puzzle: Puzzle[Any]) -> None:
         assert row["prefix"] == f"<caption> {row['perception']} </caption>"
         assert "<caption>" not in row["response"]
         assert row["response"].endswith("</answer>")
+
+
+def distance(one: bytes, other: bytes) -> float:
+    """Mean difference of two images, of full intensity."""
+    pixels = [np.asarray(Image.open(BytesIO(image)), float) / 255 for image in (one, other)]
+    return float(np.abs(pixels[0] - pixels[1]).mean())
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.25, 2), (1.0, 8)])
