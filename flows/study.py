@@ -18,6 +18,7 @@ from tasks.diagnose import diagnose
 from tasks.distill import distill
 from tasks.evaluate import SUMMARY, evaluate
 from tasks.generate import generate
+from tasks.grpo import grpo
 from tasks.records import label
 from tasks.report import PAGE, report
 from tasks.sft import sft
@@ -40,7 +41,8 @@ class Outcome(BaseModel):
 
 @flow(name="study", flow_run_name="{config.name}")
 def study(config: StudyConfig) -> Outcome:
-    """Generate -> distill -> base -> post-train each arm -> measure each model -> diagnose -> report.
+    """Generate -> distill -> base -> fine-tune each arm -> reinforce one by each reward -> measure each model
+    -> diagnose -> report.
 
     An arm that fails does not keep the others from being measured; the study then ends with its error.
     """
@@ -52,6 +54,11 @@ def study(config: StudyConfig) -> Outcome:
         trained = {
             arm: sft.submit(config, run.id, arm, data=lessons, base=before, weighting=arm)
             for arm in config.arms
+        }
+        start = {"base": before, **trained}[config.rl_from] if config.rl_arms else None
+        trained |= {
+            reward: grpo.submit(config, run.id, reward, data=data, base=start, reward=reward)
+            for reward in config.rl_arms
         }
         measured = {
             name: evaluate.submit(config, run.id, name, data=data, model=model)
@@ -65,12 +72,14 @@ def study(config: StudyConfig) -> Outcome:
         if failures:
             raise failures[0]
 
-        account = diagnose.submit(config, run.id, data=data, results=results, trainings=models)
-        page = report.submit(config, run.id, data=data, lessons=lessons, results=results, trainings=models)
+        told: dict[str, Any] = {"data": data, "results": results, "trainings": models}
+        told["start"] = config.rl_from
+        account = diagnose.submit(config, run.id, **told)
+        page = report.submit(config, run.id, lessons=lessons, **told)
 
         single = {"generate": data, "distill": lessons, "base": before, "diagnose": account, "report": page}
         stages = _finished(single, failures)
-        stages |= {f"sft {arm}": model for arm, model in models.items()}
+        stages |= {f"{model.stage} {arm}": model for arm, model in models.items()}
         stages |= {f"evaluate {name}": result for name, result in results.items()}
         if failures:
             raise failures[0]

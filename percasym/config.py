@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from percasym.errors import PercasymError
 from percasym.puzzles import Puzzle, load_puzzle
+from percasym.rewards import parse_reward
 from percasym.sft.weighting import parse_weighting
 
 PRESETS = ("mini", "gpu-mini", "paper")
@@ -66,6 +67,7 @@ class DataSection(PuzzleSection):
     validation_items: int = Field(
         200, ge=1, le=1_000_000, description="Items for choices and training curves."
     )
+    rl_items: int = Field(2000, ge=1, le=10_000_000, description="Items for reinforcement learning.")
     test_items: int = Field(500, ge=1, le=1_000_000, description="Items that the results are measured on.")
 
 
@@ -150,21 +152,45 @@ class EvaluationSection(Section):
     max_new_tokens: int = Field(1024, ge=8, le=131_072, description="Longest response that is generated.")
 
 
-class SFTSection(TrainerSection, EvaluationSection):
-    """Post-training: the same for every arm."""
+class PostTrainingSection(TrainerSection, EvaluationSection):
+    """Post-training, whichever."""
 
     seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
-    batch_size: int = Field(64, ge=1, le=65_536, description="Responses in one optimizer step, of all ranks.")
-    sft_steps: int = Field(300, ge=1, le=10_000_000, description="Optimizer steps of each arm.")
-    learning_rate: float = Field(
-        1e-5, gt=0, le=1, description="Highest learning rate; it decays as a cosine."
-    )
     train_vision: bool = Field(True, description="Train the vision tower too; off: it stays as it is.")
     lora_rank: int = Field(0, ge=0, le=1024, description="Rank of LoRA adapters; 0: all weights are trained.")
     validate_every: int = Field(
         0, ge=0, description="Steps between two measurements of a, a_p, a_r; 0: none."
     )
     validation_limit: int = Field(64, ge=1, description="Validation items of each such measurement.")
+
+
+class SFTSection(PostTrainingSection):
+    """Supervised fine-tuning: the same for every arm."""
+
+    batch_size: int = Field(64, ge=1, le=65_536, description="Responses in one optimizer step, of all ranks.")
+    sft_steps: int = Field(300, ge=1, le=10_000_000, description="Optimizer steps of each arm.")
+    learning_rate: float = Field(
+        1e-5, gt=0, le=1, description="Highest learning rate; it decays as a cosine."
+    )
+
+
+class RLSection(PostTrainingSection):
+    """Reinforcement learning by GRPO: the same for every reward."""
+
+    rl_steps: int = Field(100, ge=1, le=10_000_000, description="Optimizer steps of each reward.")
+    rl_prompts: int = Field(8, ge=1, le=65_536, description="Items of one step.")
+    rl_group_size: int = Field(8, ge=2, le=1024, description="Responses that are sampled to each item.")
+    rl_learning_rate: float = Field(1e-6, gt=0, le=1, description="Learning rate, after no warm-up.")
+    rl_temperature: float = Field(1.0, gt=0, le=10, description="Of the sampling.")
+    rl_kl: float = Field(0.0, ge=0, le=10, description="Weight of the divergence from where it starts.")
+    rl_clip_low: float = Field(0.2, ge=0, lt=1, description="How far below 1 a ratio is followed.")
+    rl_clip_high: float = Field(0.2, ge=0, le=10, description="How far above 1; 0.28 is DAPO's.")
+    rl_normalisation: Literal["grpo", "dr_grpo", "dapo"] = Field(
+        "grpo", description="How rewards and lengths are normalised."
+    )
+    rl_credit: Literal["response", "span"] = Field(
+        "response", description="span: captions are credited by a_p alone, the rest by the reward."
+    )
 
 
 class NameSection(Section):
@@ -177,9 +203,15 @@ class NameSection(Section):
         max_length=64,
         description="Losses to compare: token_mean, fixed:0.5 (0 to 1), ngdiff, dwa, uncertainty, pcgrad.",
     )
+    rl_arms: list[str] = Field(
+        default=[],
+        max_length=64,
+        description="Rewards to compare: outcome, perception_aware:0.5 (0 to 1); none: no GRPO.",
+    )
+    rl_from: str = Field("token_mean", description="The arm that GRPO starts from, or base.")
 
 
-class Experiment(SFTSection, BaseSection, DistillSection, DataSection, NameSection):
+class Experiment(SFTSection, RLSection, BaseSection, DistillSection, DataSection, NameSection):
     """All that decides what comes out."""
 
 
@@ -187,7 +219,8 @@ def _in_order(schema: dict[str, Any]) -> None:
     """Puts the form's fields in the order of the method, which inheritance does not."""
     sections: list[type[Section]] = [
         *(NameSection, PuzzleSection, DataSection, DistillSection, TeacherSection),
-        *(BaseSection, SFTSection, TrainerSection, EvaluationSection, MachineSection),
+        *(BaseSection, SFTSection, RLSection, PostTrainingSection),
+        *(TrainerSection, EvaluationSection, MachineSection),
     ]
     names = [name for section in sections for name in section.__annotations__]
     schema["properties"] = {name: schema["properties"][name] for name in names}
@@ -200,8 +233,12 @@ class StudyConfig(MachineSection, Experiment):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if len(set(self.arms)) < len(self.arms):
-            raise ValueError("arms: each loss once")
+        if len(set(self.arms)) < len(self.arms) or len(set(self.rl_arms)) < len(self.rl_arms):
+            raise ValueError("arms and rl_arms: each loss and each reward once")
+        if self.rl_arms and self.rl_from not in ("base", *self.arms):
+            raise ValueError(f"rl_from={self.rl_from}: take one of the arms, or base")
+        if self.rl_arms and self.rl_items < self.rl_prompts:
+            raise ValueError("rl_items must be at least rl_prompts")
         if self.warmup_steps >= min(self.sft_steps, self.pretrain_steps or self.sft_steps):
             raise ValueError("warmup_steps must be less than sft_steps and pretrain_steps")
         if self.batch_size % (self.micro_batch_size * self.ranks):
@@ -209,6 +246,8 @@ class StudyConfig(MachineSection, Experiment):
         try:
             for arm in self.arms:
                 parse_weighting(arm)
+            for reward in self.rl_arms:
+                parse_reward(reward)
             self.load_puzzle(self.style)
         except PercasymError as error:
             raise ValueError(str(error)) from None
@@ -279,7 +318,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
             raise PercasymError(f"--set {setting!r}: write field=value")
         name, dot, option = key.partition(".")
         value = _value(text)
-        if name == "arms" and not isinstance(value, list):
+        if name in ("arms", "rl_arms") and not isinstance(value, list):
             value = [value]
         if dot:
             fields.setdefault(name, {})[option] = value

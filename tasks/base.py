@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from percasym import launch
 from percasym.config import BaseSection
+from percasym.sft.config import SFTConfig
 from tasks.stage import Work, stage
-from tasks.training import MODULE, train
+from tasks.training import train
 
 SIZES = (
     *("architecture", "hidden_size", "layers", "heads", "kv_heads", "mlp_size"),
@@ -17,7 +18,7 @@ SIZES = (
 PERCEPTION_WEIGHT = "fixed:0.15"
 
 
-@stage(children=("percasym.models.__main__", MODULE))
+@stage(children=("percasym.models.__main__", "percasym.sft.__main__"))
 def base(work: Work, config: BaseSection) -> None:
     # Every later training waits for this one, so it takes the threads of all workers.
     machine = work.machine
@@ -42,13 +43,19 @@ def base(work: Work, config: BaseSection) -> None:
         return
     train(
         work,
+        SFTConfig,
         config,
-        config.pretrain_batch_size,
+        machine.ranks,
         model=str(model),
         dataset=str(data),
         split="pretrain",
         weighting=PERCEPTION_WEIGHT,
         steps=config.pretrain_steps,
+        batch_size=config.pretrain_batch_size,
+        micro_batch_size=min(config.pretrain_batch_size, machine.micro_batch_size),
         optimizer="muon",
         learning_rate=config.pretrain_learning_rate,
+        warmup_steps=config.warmup_steps,
+        log_every=config.log_every,
+        seed=config.seed,
     )

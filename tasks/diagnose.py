@@ -13,10 +13,15 @@ DIAGNOSIS = "diagnosis.json"
 
 @stage()
 def diagnose(
-    work: Work, config: Section, data: Path, results: dict[str, Path], trainings: dict[str, Path]
+    work: Work,
+    config: Section,
+    data: Path,
+    results: dict[str, Path],
+    trainings: dict[str, Path],
+    start: str,
 ) -> None:
     from percasym.diagnostics.diagnosis import diagnose as account_for
 
-    diagnosis = account_for(model_records(results, trainings), data, "test", sweep_points(results))
+    diagnosis = account_for(model_records(results, trainings, start), data, "test", sweep_points(results))
     (work.folder / DIAGNOSIS).write_text(json.dumps(diagnosis, indent=2))
     show_markdown("diagnosis", diagnosis["headline"])

@@ -13,6 +13,7 @@ def generate(work: Work, config: DataSection) -> None:
     puzzle = config.load_puzzle(config.style)
     sizes: dict[Split, int] = {
         "train_sft": config.train_items,
+        "train_rl": config.rl_items,
         "validation": config.validation_items,
         "test": config.test_items,
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasks.evaluate import RESULTS
 from tasks.stage import VOLATILE
+from tasks.training import ROLLOUTS
 
 if TYPE_CHECKING:
     from percasym.diagnostics.records import ModelRecord, SweepPoint
@@ -17,23 +18,37 @@ LABELS = {
     "dwa": "DWA",
     "uncertainty": "uncertainty",
     "pcgrad": "PCGrad",
+    "outcome": "GRPO, outcome",
 }
 
 
-def model_records(results: Mapping[str, Path], trainings: Mapping[str, Path]) -> "list[ModelRecord]":
-    """A record for each evaluated model, the base first; `trainings` are the arms'."""
+def model_records(
+    results: Mapping[str, Path], trainings: Mapping[str, Path], start: str
+) -> "list[ModelRecord]":
+    """A record for each evaluated model, the base first.
+
+    Args:
+        trainings: what fine-tuning or reinforcement learning left of every other model.
+        start: the model that all reinforcement learning started from.
+    """
     from percasym.diagnostics.records import ModelRecord
 
-    return [
-        ModelRecord(
-            name=name,
-            label=label(name),
-            kind="base" if name == "base" else "sft",
-            results=folder / RESULTS,
-            training=trainings[name] / VOLATILE if name in trainings else None,
+    records = []
+    for name, folder in results.items():
+        training = trainings.get(name)
+        rollouts = training / ROLLOUTS if training and (training / ROLLOUTS).exists() else None
+        records.append(
+            ModelRecord(
+                name=name,
+                label=label(name),
+                kind="base" if name == "base" else "rl" if rollouts else "sft",
+                results=folder / RESULTS,
+                training=training / VOLATILE if training else None,
+                rollouts=rollouts,
+                start=start if rollouts else None,
+            )
         )
-        for name, folder in results.items()
-    ]
+    return records
 
 
 def sweep_points(results: Mapping[str, Path]) -> "list[SweepPoint]":
@@ -47,6 +62,10 @@ def sweep_points(results: Mapping[str, Path]) -> "list[SweepPoint]":
 
 
 def label(name: str) -> str:
-    """How a reader should see an arm."""
+    """How a reader should see an arm, or a reward."""
     kind, _, argument = name.partition(":")
-    return f"λ = {argument}" if kind == "fixed" else LABELS.get(name, name)
+    if kind == "fixed":
+        return f"λ = {argument}"
+    if kind == "perception_aware":
+        return f"GRPO, α = {argument}"
+    return LABELS.get(name, name)

@@ -21,6 +21,7 @@ def report(
     lessons: Path,
     results: dict[str, Path],
     trainings: dict[str, Path],
+    start: str,
 ) -> None:
     from percasym.report import ReportInput, write_report
 
@@ -28,7 +29,7 @@ def report(
     write_report(
         ReportInput(
             title=config.name,
-            models=model_records(results, trainings),
+            models=model_records(results, trainings, start),
             dataset=data,
             split="test",
             stand_ins=stand_ins(config),

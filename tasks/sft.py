@@ -3,27 +3,28 @@
 from pathlib import Path
 
 from percasym.config import SFTSection
+from percasym.sft.config import SFTConfig
 from tasks.show import show_training
 from tasks.stage import VOLATILE, Work, stage
-from tasks.training import MODULE, train
+from tasks.training import post_training, train
 
 
-@stage(children=(MODULE,))
+@stage(children=("percasym.sft.__main__",))
 def sft(work: Work, config: SFTSection, data: Path, base: Path | str, weighting: str) -> None:
     train(
         work,
+        SFTConfig,
         config,
-        config.batch_size,
+        work.machine.ranks,
         model=str(base / "model" if isinstance(base, Path) else base),
         dataset=str(data),
         weighting=weighting,
         steps=config.sft_steps,
+        batch_size=config.batch_size,
+        micro_batch_size=min(config.batch_size, work.machine.micro_batch_size),
         learning_rate=config.learning_rate,
-        train_vision=config.train_vision,
-        lora_rank=config.lora_rank,
-        validate_every=config.validate_every,
-        validation_items=config.validation_limit,
-        validation_batch_size=work.machine.eval_batch_size,
-        max_new_tokens=config.max_new_tokens,
+        warmup_steps=config.warmup_steps,
+        log_every=config.log_every,
+        **post_training(config, work),
     )
     show_training(work.folder / VOLATILE, weighting)

@@ -4,43 +4,54 @@ import shutil
 from typing import Any
 
 from percasym import launch
-from percasym.config import BaseSection, SFTSection
-from percasym.sft.config import SFTConfig
+from percasym.config import PostTrainingSection, TrainerSection
+from percasym.training.config import TrainingConfig
 from tasks.stage import VOLATILE, Work
 
-MODULE = "percasym.sft.__main__"
+ROLLOUTS = "rollouts.jsonl"
 
 
-def train(work: Work, section: BaseSection | SFTSection, batch_size: int, **settings: Any) -> None:
-    """Trains into the stage's artifact: `model`, a checkpoint, and the log of the training.
+def train(
+    work: Work, kind: type[TrainingConfig], section: TrainerSection, ranks: int = 1, **settings: Any
+) -> None:
+    """Trains into the stage's artifact: `model`, a checkpoint, and the logs of the training.
 
     What a killed training left is taken up again, unless it is of another config (say, its data were made
     anew).
 
     Args:
+        kind: the config of the package that trains.
         section: gives what every training of a study has in common.
-        settings: of `SFTConfig`, all others.
+        settings: of `kind`, all others.
     """
     machine = work.machine
-    config = SFTConfig(
+    config = kind(
         out=work.scratch,
-        seed=section.seed,
-        warmup_steps=section.warmup_steps,
         precision=section.precision,
-        log_every=section.log_every,
-        batch_size=batch_size,
-        micro_batch_size=min(batch_size, machine.micro_batch_size),
         checkpoint_every=machine.checkpoint_every,
         threads=machine.threads,
         **settings,
     )
     out = work.scratch / config.digest()[:16]
     config = config.model_copy(update={"out": out})
-    for line in launch.run(
-        "percasym.sft", config, work.scratch, ranks=machine.ranks, threads=machine.threads
-    ):
+    package = kind.__module__.rpartition(".")[0]
+    for line in launch.run(package, config, work.scratch, ranks=ranks, threads=machine.threads):
         prefix = "" if line["kind"] == "train" else f"{line['kind']}/"
         work.run.metrics({k: v for k, v in line.items() if k != "step"}, line["step"], prefix)
         work.progress(line["step"], config.steps)
-    shutil.move(out / "model", work.folder / "model")
-    shutil.move(out / VOLATILE, work.folder / VOLATILE)
+    for name in ("model", VOLATILE, ROLLOUTS):
+        if (out / name).exists():
+            shutil.move(out / name, work.folder / name)
+
+
+def post_training(section: PostTrainingSection, work: Work) -> dict[str, Any]:
+    """The settings that fine-tuning and reinforcement learning share."""
+    return {
+        "seed": section.seed,
+        "train_vision": section.train_vision,
+        "lora_rank": section.lora_rank,
+        "validate_every": section.validate_every,
+        "validation_items": section.validation_limit,
+        "validation_batch_size": work.machine.eval_batch_size,
+        "max_new_tokens": section.max_new_tokens,
+    }

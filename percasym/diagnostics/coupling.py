@@ -10,12 +10,15 @@ sees. Intervals are 95 % percentile bootstrap intervals over groups, as rollouts
 independent.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from percasym.errors import PercasymError
 from percasym.metrics import CONFIDENCE, RESAMPLES, Estimate
 from percasym.seeding import numpy_stream, stream
 
@@ -23,6 +26,10 @@ Array = npt.NDArray[np.float64]
 
 Skill = Literal["a_p", "a_own"]
 SKILLS: tuple[Skill, ...] = ("a_p", "a_own")
+
+Share = Literal["no_spread", "lucky", "unlucky"]
+SHARES: tuple[Share, ...] = ("no_spread", "lucky", "unlucky")
+WINDOWS = 5
 
 
 class Correlation(TypedDict):
@@ -39,10 +46,10 @@ class Coupling(TypedDict):
     a_own: Correlation
     no_spread: float
     """Share of groups whose outcomes are all the same: an outcome reward learns nothing from them."""
-    lucky: float
-    """Share of the rollouts with a right answer whose caption is wrong; nan if no answer is right."""
-    unlucky: float
-    """Share of the rollouts with a right caption whose answer is wrong; nan if no caption is right."""
+    lucky: float | None
+    """Share of the rollouts with a right answer whose caption is wrong; None if no answer is right."""
+    unlucky: float | None
+    """Share of the rollouts with a right caption whose answer is wrong; None if no caption is right."""
     groups: int
     rollouts: int
 
@@ -84,6 +91,53 @@ def coupling(groups: Iterable[Sequence[Mapping[str, Any]]], resamples: int = RES
     )
 
 
+class CouplingWindow(TypedDict):
+    """The coupling over some successive steps of a training."""
+
+    first: int
+    last: int
+    coupling: Coupling
+
+
+def read_groups(path: Path) -> dict[int, list[list[dict[str, Any]]]]:
+    """The groups of each step in a file of JSON lines with step, id, a, a_p and a_own, as GRPO writes it.
+
+    Lines without a step are of step 0, so any grouped rollouts can be read.
+
+    Raises:
+        PercasymError: the file cannot be read, or a line lacks one of these.
+    """
+    steps: dict[int, dict[str, list[dict[str, Any]]]] = {}
+    try:
+        with path.open() as file:
+            for number, line in enumerate(file, 1):  # noqa: B007 - told in the error
+                row = json.loads(line)
+                outcome = {key: float(row[key]) for key in ("a", *SKILLS)}
+                steps.setdefault(int(row.get("step", 0)), {}).setdefault(str(row["id"]), []).append(outcome)
+    except OSError as error:
+        raise PercasymError(f"cannot read the rollouts {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PercasymError(
+            f"{path}, line {number}: write an object with id, a, a_p and a_own on each line ({error})"
+        ) from error
+    if not steps:
+        raise PercasymError(f"{path} holds no rollouts")
+    return {step: list(groups.values()) for step, groups in sorted(steps.items())}
+
+
+def coupling_over_steps(groups: Mapping[int, list[list[dict[str, Any]]]]) -> list[CouplingWindow]:
+    """The coupling of up to `WINDOWS` parts of a training, of about equally many steps each."""
+    parts = np.array_split(list(groups), min(WINDOWS, len(groups)))
+    return [
+        CouplingWindow(
+            first=int(part[0]),
+            last=int(part[-1]),
+            coupling=coupling(group for step in part for group in groups[int(step)]),
+        )
+        for part in parts
+    ]
+
+
 def _sums(tables: Sequence[Array], column: int) -> Array:
     """(groups, 6): n and the sums of a, x, aa, xx and ax of each group."""
     return np.array(
@@ -109,5 +163,5 @@ def _estimate(sums: Array, n: int) -> Estimate | None:
     return Estimate(float(r[0]), float(low), float(high), n)
 
 
-def _share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> float:
-    return float(part.sum() / whole.sum()) if whole.any() else float("nan")
+def _share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> float | None:
+    return float(part.sum() / whole.sum()) if whole.any() else None

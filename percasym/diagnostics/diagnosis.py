@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from percasym.datasets import read_split
 from percasym.diagnostics.association import Association, association
+from percasym.diagnostics.coupling import coupling_over_steps, read_groups
 from percasym.diagnostics.headline import headline
 from percasym.diagnostics.misreadings import Misreadings, Pair, misreadings
 from percasym.diagnostics.records import ModelRecord, SweepPoint, read_results, read_training
@@ -18,6 +19,9 @@ from percasym.response import parse
 
 Interval = dict[str, float]
 """An Estimate as JSON: value, low, high, n."""
+
+OUTCOME = "outcome"
+"""The plain reward, which other rewards are compared with."""
 
 
 class ModelDiagnosis(TypedDict):
@@ -37,7 +41,11 @@ class ModelDiagnosis(TypedDict):
     """`percasym.diagnostics.association`; None without oracle rows."""
     misreadings: Misreadings | None
     shares: Shares | None
-    """None without a training log."""
+    """None without a log of a fine-tuning."""
+    start: str | None
+    """The model that a reinforcement learning started from."""
+    coupling: list[dict[str, Any]] | None
+    """`percasym.diagnostics.coupling.CouplingWindow` over a reinforcement learning's own rollouts."""
 
 
 class Diagnosis(TypedDict):
@@ -47,8 +55,8 @@ class Diagnosis(TypedDict):
     items: int
     models: dict[str, ModelDiagnosis]
     comparisons: dict[str, dict[str, dict[str, Any]]]
-    """`comparisons[arm][baseline]` is `percasym.metrics.compare` of the arm against the base or the token
-    mean."""
+    """`comparisons[arm][baseline]` is `percasym.metrics.compare` of the arm against the base, the token
+    mean, and if it is a reward's, where it started and the outcome reward."""
     sweep: list[dict[str, Any]]
     """a, a_p and a_r at each `lam`, ascending."""
     headline: str
@@ -84,10 +92,10 @@ def diagnose(
             model.name: {
                 baseline.name: as_json(compare(rows[baseline.name], rows[model.name]))
                 for baseline in models
-                if baseline.name != model.name and (baseline.kind == "base" or baseline.name == "token_mean")
+                if baseline.name != model.name and _is_baseline(baseline, model)
             }
             for model in models
-            if model.kind == "sft"
+            if model.kind != "base"
         },
         sweep=[_sweep_point(point) for point in sorted(sweep, key=lambda point: point.lam)],
         headline="",
@@ -97,6 +105,12 @@ def diagnose(
         diagnosis["models"][model.name] = _diagnose_model(model, rows[model.name], instances, base)
     diagnosis["headline"] = headline(diagnosis)
     return diagnosis
+
+
+def _is_baseline(baseline: ModelRecord, model: ModelRecord) -> bool:
+    """The base and the token mean are everybody's; a reward's are its start and the plain outcome too."""
+    of_rewards = model.kind == "rl" and baseline.name in (model.start, OUTCOME)
+    return baseline.kind == "base" or baseline.name == "token_mean" or of_rewards
 
 
 def read_instances(dataset: Path, split: str) -> dict[str, tuple[Puzzle[Any], Any]]:
@@ -137,7 +151,11 @@ def _diagnose_model(
         else None,
         association=as_json(linked),
         misreadings=misreadings(_pairs(own, instances)),
-        shares=shares(read_training(model.training)) if model.training else None,
+        shares=shares(read_training(model.training)) if model.training and model.kind == "sft" else None,
+        start=model.start,
+        coupling=[as_json(window) for window in coupling_over_steps(read_groups(model.rollouts))]
+        if model.rollouts
+        else None,
     )
 
 

@@ -29,6 +29,7 @@ def headline(diagnosis: "Diagnosis") -> str:
     reference = reference_of(diagnosis)
     if reference is not None and (others := [arm for arm in arms if arm != reference]):
         sentences.append(_contest(diagnosis, reference, others))
+    sentences += _reinforcement(diagnosis)
     return " ".join(_capitalised(sentence) for sentence in sentences)
 
 
@@ -119,6 +120,30 @@ def _contest(diagnosis: "Diagnosis", reference: str, arms: Sequence[str]) -> str
     elif unchanged:
         changed.append(f"no significant difference with {', nor with '.join(unchanged)}")
     return f"End-to-end accuracy against {models[reference]['label']}: {'; '.join(changed)}."
+
+
+def _reinforcement(diagnosis: "Diagnosis") -> list[str]:
+    """What each reward changed in both skills, and what the outcome followed meanwhile."""
+    sentences = []
+    for name, model in diagnosis["models"].items():
+        if model["kind"] != "rl" or model["start"] is None:
+            continue
+        changes = diagnosis["comparisons"][name][model["start"]]
+        parts = [
+            f"{figure} by {points(changes[figure]['difference'])}"
+            for figure in ("a", "a_r", "a_p")
+            if changes[figure]
+        ]
+        before = diagnosis["models"][model["start"]]["label"]
+        text = f"{model['label']} changed {', '.join(parts)} over {before}"
+        last = model["coupling"][-1]["coupling"] if model["coupling"] else None
+        if last and last["a_p"]["pooled"] and last["a_own"]["pooled"]:
+            text += (
+                f"; at its end the outcome followed perception with r = {last['a_p']['pooled']['value']:.2f} "
+                f"and reasoning with r = {last['a_own']['pooled']['value']:.2f}"
+            )
+        sentences.append(f"{text}.")
+    return sentences
 
 
 def _capitalised(sentence: str) -> str:

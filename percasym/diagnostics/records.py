@@ -18,14 +18,18 @@ class ModelRecord:
     """One model of a study, after its evaluation."""
 
     name: str
-    """How the configuration calls it: "base", or the arm's weighting, such as "token_mean"."""
+    """How the configuration calls it: "base", an arm's weighting, such as "token_mean", or a reward."""
     label: str
     """How a reader should see it: "NGDiff"."""
-    kind: Literal["base", "sft"]
+    kind: Literal["base", "sft", "rl"]
     results: Path
     """results.parquet of its evaluation."""
     training: Path | None = None
     """metrics.jsonl of its training; None if it was not trained here."""
+    rollouts: Path | None = None
+    """rollouts.jsonl of its reinforcement learning."""
+    start: str | None = None
+    """The name of the model that its reinforcement learning started from."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class TrainingLog:
     """The two kinds of lines that a training run logs, each in the order of its steps."""
 
     train: Sequence[dict[str, Any]]
-    """Losses, shares, gradient norms; see `percasym.sft`."""
+    """Losses, shares, gradient norms of a fine-tuning; rewards and coupling of a reinforcement learning."""
     validation: Sequence[dict[str, Any]]
     """a, a_p, a_r on `n` validation items."""
 

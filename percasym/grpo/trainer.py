@@ -205,11 +205,12 @@ def _figures(groups: Sequence[Group]) -> dict[str, float]:
         pooled, within = found[skill]["pooled"], found[skill]["within"]
         figures[f"r_{skill}"] = pooled.value if pooled else nan
         figures[f"r_{skill}_within"] = within.value if within else nan
-    figures["no_spread"], figures["lucky"], figures["unlucky"] = (
-        found["no_spread"],
-        found["lucky"],
-        found["unlucky"],
-    )
+    for name, share in (
+        ("no_spread", found["no_spread"]),
+        ("lucky", found["lucky"]),
+        ("unlucky", found["unlucky"]),
+    ):
+        figures[name] = nan if share is None else share
     return figures
 
 

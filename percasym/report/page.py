@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from percasym.diagnostics.diagnosis import Diagnosis, diagnose
 from percasym.diagnostics.headline import p_value, reference_of
 from percasym.diagnostics.records import ModelRecord, SweepPoint, TrainingLog, read_training
-from percasym.report import accuracy_figures, error_figures, training_figures
+from percasym.report import accuracy_figures, error_figures, reinforcement_figures, training_figures
 from percasym.report.samples import choose_samples
 from percasym.report.style import METRICS, save
 
@@ -27,6 +27,8 @@ _DESCRIPTIONS = {
     "differences": "Paired differences of each arm from its reference",
     "training_curves": "Accuracies, losses, weight and gradients over the steps of training",
     "share_curves": "Perception's share of tokens, loss and update over the steps",
+    "reinforcement": "Shares of right answers and captions among the sampled responses over the steps",
+    "coupling": "Correlation of the outcome with perception and with reasoning over the steps",
     "causes": "Stacked bars of right answers and causes of wrong ones",
     "associations": "Correlation of the end-to-end outcome with perception and with reasoning",
     "caption_credit": "Distribution of the partial credit of captions",
@@ -68,11 +70,7 @@ def write_report(study: ReportInput, out: Path) -> Path:
     """
     diagnosis = diagnose(study.models, study.dataset, study.split, study.sweep)
     samples = choose_samples(diagnosis, study.models, study.dataset, study.split)
-    logs = {
-        model.name: read_training(model.training)
-        for model in study.models
-        if model.training and model.kind == "sft"
-    }
+    logs = {model.name: read_training(model.training) for model in study.models if model.training}
     folder = out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
@@ -101,11 +99,17 @@ def write_report(study: ReportInput, out: Path) -> Path:
 
 def draw(diagnosis: Diagnosis, logs: Mapping[str, TrainingLog]) -> dict[str, Figure]:
     """Every figure that the diagnosis has numbers for, by the name of its files."""
+    tuned, reinforced = (
+        {name: log for name, log in logs.items() if diagnosis["models"][name]["kind"] == kind}
+        for kind in ("sft", "rl")
+    )
     figures = {
         "accuracy": accuracy_figures.accuracy(diagnosis),
         "differences": accuracy_figures.differences(diagnosis),
-        "training_curves": training_figures.training_curves(diagnosis, logs),
+        "training_curves": training_figures.training_curves(diagnosis, tuned),
         "share_curves": training_figures.share_curves(diagnosis),
+        "reinforcement": reinforcement_figures.reinforcement(diagnosis, reinforced),
+        "coupling": reinforcement_figures.coupling(diagnosis),
         "causes": error_figures.causes(diagnosis),
         "associations": error_figures.associations(diagnosis),
         "caption_credit": error_figures.caption_credit(diagnosis),
@@ -177,7 +181,7 @@ def _training_rows(diagnosis: Diagnosis, logs: Mapping[str, TrainingLog]) -> lis
             "steps": log.train[-1]["step"],
             "minutes": log.train[-1]["seconds"] / 60,
             "lam": sum(known) / len(known)
-            if (known := [x["lam"] for x in log.train if x["lam"] is not None])
+            if (known := [x["lam"] for x in log.train if x.get("lam") is not None])
             else None,
         }
         for name, log in logs.items()

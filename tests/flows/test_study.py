@@ -39,6 +39,10 @@ SETTINGS: dict[str, Any] = {
     "validation_limit": 2,
     "max_new_tokens": 16,
     "arms": ["token_mean"],
+    "rl_items": 4,
+    "rl_steps": 2,
+    "rl_prompts": 2,
+    "rl_group_size": 2,
 }
 
 
@@ -151,6 +155,22 @@ def test_another_arm_repeats_nothing_that_is_done(first: Done) -> None:
     swept = sweep(config(arms=["token_mean", "fixed:0.1"]), [0.5])
     assert list(swept.summaries) == ["base", "token_mean", "fixed:0.5"]
     assert swept.report == more.found.report
+
+
+def test_rewards_go_on_from_an_arm(first: Done) -> None:
+    rewarded = run(rl_arms=["outcome", "perception_aware:0.5"])
+    rewards = {
+        f"{stage} {name}" for stage in ("grpo", "evaluate") for name in ("outcome", "perception_aware:0.5")
+    }
+    assert rewarded.ended("done") == {*rewards, "diagnose", "report"}
+    assert rewarded.ended("hit") == first.ended("hit")
+    tags = Tracker.current().client.get_run(rewarded.found.run).data.tags
+    reinforced = Tracker.current().client.get_run(tags["stage.grpo.outcome"])
+    assert reinforced.data.tags["input.base"] == tags["stage.sft.token_mean"]
+    assert {"reward", "a_p", "a_own", "no_spread"} <= set(reinforced.data.metrics)
+    page = Path(rewarded.found.report).read_text()
+    assert "Reinforcement learning" in page
+    assert "GRPO, α = 0.5" in page
 
 
 def test_a_lost_checkpoint_is_trained_again_and_nothing_else(first: Done) -> None:

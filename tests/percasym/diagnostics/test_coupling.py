@@ -1,6 +1,7 @@
 """Correlations of an outcome over groups of rollouts, against NumPy's own."""
 
-import math
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from percasym.diagnostics.coupling import coupling
+from percasym.diagnostics.coupling import coupling, coupling_over_steps, read_groups
+from percasym.errors import PercasymError
 
 ROLLOUT = st.fixed_dictionaries({"a": st.booleans(), "a_p": st.booleans(), "a_own": st.booleans()})
 GROUPS = st.lists(st.lists(ROLLOUT, min_size=2, max_size=5), min_size=1, max_size=8)
@@ -69,7 +71,7 @@ def test_shares() -> None:
     assert found["lucky"] == pytest.approx(1 / 3)
     assert found["unlucky"] == pytest.approx(1 / 3)
     nothing = coupling([[rollout(0, 0), rollout(0, 0)]], resamples=10)
-    assert math.isnan(nothing["lucky"])
+    assert nothing["lucky"] is None
     assert nothing["a_p"] == {"pooled": None, "within": None}
 
 
@@ -77,3 +79,33 @@ def test_shares() -> None:
 def test_no_rollouts_are_an_error(groups: list[Any]) -> None:
     with pytest.raises(ValueError, match="no rollouts"):
         coupling(groups)
+
+
+def line(step: int, item: str, a: int, a_p: int) -> str:
+    return json.dumps({"step": step, "id": item, "a": a, "a_p": a_p, "a_own": a, "response": "x"}) + "\n"
+
+
+def test_a_training_is_read_and_cut_into_windows(tmp_path: Path) -> None:
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text(
+        "".join(line(step, item, step % 2, i) for step in range(1, 13) for item in "xy" for i in (0, 1))
+    )
+    groups = read_groups(path)
+    assert list(groups) == list(range(1, 13))
+    assert all(len(of_step) == 2 and len(of_step[0]) == 2 for of_step in groups.values())
+    windows = coupling_over_steps(groups)
+    assert [(w["first"], w["last"]) for w in windows] == [(1, 3), (4, 6), (7, 8), (9, 10), (11, 12)]
+    assert windows[0]["coupling"]["groups"] == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "no rollouts"), ("{", "line 1"), ('{"id": "x", "a": 1}\n', "a_p"), ("[]", "line 1")],
+)
+def test_what_is_no_file_of_rollouts_is_said(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "rollouts.jsonl"
+    path.write_text(text)
+    with pytest.raises(PercasymError, match=words):
+        read_groups(path)
+    with pytest.raises(PercasymError, match="cannot read"):
+        read_groups(tmp_path / "nowhere.jsonl")
