@@ -141,6 +141,33 @@ def score(
 
 
 @app.command()
+def coupling(
+    rollouts: Annotated[
+        Path, typer.Argument(help='Lines of {"id", "a", "a_p", "a_own"}: some responses to each item.')
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Say what the outcome of grouped responses follows: perception or reasoning.
+
+    GRPO leaves such a file, rollouts.jsonl, in the artifacts of its run.
+    """
+    from percasym.diagnostics.coupling import coupling as correlate
+    from percasym.diagnostics.coupling import read_groups
+    from percasym.metrics import as_json as jsonable
+
+    found = jsonable(correlate(group for groups in read_groups(rollouts).values() for group in groups))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    from rich.console import Console
+
+    from percasym.tables import coupling_tables
+
+    for table in coupling_tables(found):
+        Console().print(table)
+
+
+@app.command()
 def report(
     name: Annotated[str, typer.Argument(help="Name of a study.")] = "mini",
     out: Annotated[Path | None, typer.Option(help="Folder to copy the report and its figures to.")] = None,

@@ -39,8 +39,29 @@ def audit_tables(audit: Mapping[str, Any]) -> list[Table]:
     return [figures, causes]
 
 
+def coupling_tables(found: Mapping[str, Any]) -> list[Table]:
+    """What `diagnostics.coupling` says: correlations of the outcome, and shares of rollouts and groups."""
+    correlations = Table("Pearson's r of a with", "pooled", "within groups")
+    for skill, name in (("a_p", "perception (a_p)"), ("a_own", "reasoning (right for its own caption)")):
+        correlations.add_row(name, _correlation(found[skill]["pooled"]), _correlation(found[skill]["within"]))
+    shares = Table("share", "%")
+    for key, name in (
+        ("no_spread", "groups whose outcomes are all the same"),
+        ("lucky", "right answers on a wrong caption"),
+        ("unlucky", "right captions with a wrong answer"),
+    ):
+        shares.add_row(name, "-" if found[key] is None else f"{100 * found[key]:.1f}")
+    return [correlations, shares]
+
+
+def _correlation(estimate: Mapping[str, float] | None) -> str:
+    if estimate is None:
+        return "-"
+    return "{value:.2f}  [dim]{low:.2f} to {high:.2f}[/]".format(**estimate)
+
+
 def _percent(estimate: Mapping[str, float] | None) -> str:
     if estimate is None:
         return "-"
     value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return f"{value:.1f}  [dim]{low:.1f} to {high:.1f}[/]"
+    return f"{value:.1f}  [dim]{low:.1f}–{high:.1f}[/]"

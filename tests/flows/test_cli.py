@@ -68,7 +68,7 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
 
 
-@pytest.mark.parametrize("command", ["study", "sweep", "generate", "score", "report", "presets"])
+@pytest.mark.parametrize("command", ["study", "sweep", "generate", "score", "coupling", "report", "presets"])
 def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capfd, command, "--help")
     assert code == 0
@@ -121,6 +121,21 @@ def test_two_models_are_compared(data: Path, tmp_path: Path, capfd: pytest.Captu
     assert "50.0" in out
 
 
+def test_the_coupling_of_grouped_responses(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rollouts.jsonl"
+    outcomes = [(1, 1, 1), (0, 1, 0), (0, 0, 1), (0, 0, 0)]
+    lines = [{"id": str(n % 3), "a": a, "a_p": p, "a_own": o} for n, (a, p, o) in enumerate(outcomes * 6)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, _ = call(capfd, "coupling", path, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["a_p"]["pooled"]["value"] == pytest.approx(1 / 3**0.5)
+    assert (found["groups"], found["rollouts"]) == (3, 24)
+    code, out, _ = call(capfd, "coupling", path)
+    assert code == 0
+    assert "0.58" in out
+
+
 def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     _, out, _ = call(capfd, "presets")
     assert [line.split()[0] for line in out.splitlines()] == ["mini", "gpu-mini", "paper"]
@@ -147,6 +162,11 @@ def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFix
         (["generate", "--set", "rows=99", "--out", "x"], "rows"),
         (["score", "nowhere", "nothing.jsonl"], "nowhere"),
         (["report", "mini", "--home", "nowhere"], "nowhere"),
+        (["coupling", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["study", "--set", "rl_arms=fun"], "fun"),
+        (["study", "--set", "rl_arms=perception_aware:2"], "alpha from 0 to 1"),
+        (["study", "--set", "rl_arms=outcome", "--set", "rl_from=dwa"], "rl_from=dwa"),
+        (["study", "--set", "rl_group_size=1"], "rl_group_size=1"),
         (["studdy"], "studdy"),
         (["score"], "data"),
         (["generate", "--n", "few", "--out", "x"], "--n"),

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from percasym.errors import PercasymError
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.response import compose
-from percasym.rewards import Score, score
+from percasym.rewards import FIELDS, Score, parse_reward, score
 
 CONFIGS = [
     ("sudoku", {"rows": 2, "cols": 2, "text": "cells"}),
@@ -110,3 +111,45 @@ def test_an_own_answer_needs_as_few_colours_as_the_described_graph() -> None:
     assert score(puzzle, triangle, compose("0 1 , 1 2", "why", "0 a 1 b 2 a")).a_own
     wasteful = score(puzzle, triangle, compose("0 1 , 1 2", "why", "0 a 1 b 2 c"))
     assert (wasteful.a, wasteful.a_own) == (True, False)
+
+
+JUDGED = Score(True, 1.0, False, 0.75, False, True, True, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("outcome", 1.0),
+        ("format", 1.0),
+        ("perception_aware:0.3", 0.7),
+        ("perception_aware_partial:0.4", 0.4 * 0.75 + 0.6),
+        ("0.9*a+0.1*format", 1.0),
+        ("a_p_partial", 0.75),
+        ("0.5*a_p + 0.25*a_partial", 0.25),
+    ],
+)
+def test_a_reward_is_a_sum_of_fields(text: str, value: float) -> None:
+    assert parse_reward(text)(JUDGED) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "fun", "a*0.5", "2**a", "outcome:1", "a+", "characters", "1e400*a", "..*a"),
+        *("perception_aware", "perception_aware:1.5", "perception_aware:x"),
+    ],
+)
+def test_what_is_no_reward_is_said_in_one_line(text: str) -> None:
+    with pytest.raises(PercasymError) as error:
+        parse_reward(text)
+    assert "\n" not in str(error.value)
+
+
+@given(st.text(alphabet="a_p0.5*+: formt", max_size=20))
+def test_a_reward_is_read_or_refused(text: str) -> None:
+    try:
+        reward = parse_reward(text)
+    except PercasymError:
+        return
+    assert reward.weights
+    assert all(field in FIELDS for field, _ in reward.weights)
