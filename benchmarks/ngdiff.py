@@ -27,9 +27,10 @@ from percasym.models import load
 from percasym.models.tiny import TinyConfig, build_tiny
 from percasym.puzzles import load_puzzle
 from percasym.sft.data import TrainingRows
-from percasym.sft.losses import MicroBatch, TokenLosses
+from percasym.sft.losses import TokenLosses
 from percasym.sft.step import GradientComputer
 from percasym.sft.weighting import NGDiff, TokenMean, Weighting
+from percasym.training.batches import MicroBatch
 from percasym.training.distributed import Ranks
 
 SHARES = (0.025, 0.1)

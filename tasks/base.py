@@ -1,5 +1,6 @@
 """The base model of a miniature study: built from nothing and pre-trained a little on each ability apart."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -20,10 +21,11 @@ PERCEPTION_WEIGHT = "fixed:0.15"
 
 @stage(children=("percasym.models.__main__", "percasym.sft.__main__"))
 def base(work: Work, config: BaseSection) -> None:
-    # Every later training waits for this one, so it takes the threads of all workers.
-    machine = work.machine
-    every_thread = {"threads": machine.threads * machine.workers}
-    work = replace(work, machine=machine.model_copy(update=every_thread))
+    # Every later training waits for this one, so it takes the threads of all workers. More threads than cores
+    # would wait for each other at every step.
+    threads = min(work.machine.threads * work.machine.workers, len(os.sched_getaffinity(0)))
+    machine = work.machine.model_copy(update={"threads": threads})
+    work = replace(work, machine=machine)
     beginning = work.scratch / "beginning"
     model, data = beginning / "model", beginning / "data"
     settings = {

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from percasym.sft.losses import MicroBatch
+from percasym.training.batches import MicroBatch
 
 
 class TokenLogProbabilities(nn.Module):

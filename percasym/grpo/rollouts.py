@@ -16,7 +16,7 @@ from percasym.models.prompting import Sample, assistant_text, encode
 from percasym.puzzles.registry import load_spec
 from percasym.response import parse
 from percasym.rewards import Reward, Score, score
-from percasym.sft.losses import MicroBatch
+from percasym.training.batches import MicroBatch
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ from percasym.grpo.rollouts import Group, Rollout, micro_batch, roll_out
 from percasym.models import load
 from percasym.rewards import FIELDS, parse_reward
 from percasym.seeding import digest
-from percasym.sft.data import rows_of_step
-from percasym.sft.losses import MicroBatch
 from percasym.training import run
+from percasym.training.batches import MicroBatch, rows_of_step
 from percasym.training.distributed import Ranks
 from percasym.training.log import StepLog
 

@@ -4,7 +4,6 @@ Which rows a step takes depends on the seed and the step's number alone, so a re
 the data.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +15,7 @@ from transformers import ProcessorMixin
 from percasym.errors import PercasymError
 from percasym.models.prompting import Sample, assistant_text, encode
 from percasym.response import perception_mask
-from percasym.seeding import numpy_stream, stream
-from percasym.sft.losses import MicroBatch
+from percasym.training.batches import MicroBatch, rows_of_step
 
 ANSWERED = "</answer>"
 """A response with this end ends the turn, so the end-of-turn token is trained; others stop in mid-turn."""
@@ -104,17 +102,3 @@ class TrainingRows:
         if number not in self._turns:
             self._turns[number] = encode_turn(self.processor, row["prefix"], row["response"])
         return self._turns[number]
-
-
-def rows_of_step(rows: int, seed: int, step: int, batch_size: int) -> NDArray[np.int64]:
-    """The row numbers of one global batch: the next `batch_size` of an endless series of shuffled epochs."""
-    first = step * batch_size
-    return np.fromiter(_series(rows, seed, first), np.int64, batch_size)
-
-
-def _series(rows: int, seed: int, first: int) -> Iterator[int]:
-    epoch, place = divmod(first, rows)
-    while True:
-        order = numpy_stream(stream("order of rows", seed, epoch)).permutation(rows)
-        yield from order[place:].tolist()
-        epoch, place = epoch + 1, 0

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from percasym.sft.losses import MicroBatch, TokenLosses
+from percasym.sft.losses import TokenLosses
 from percasym.sft.weighting import StepStatistics, Weighting
+from percasym.training.batches import MicroBatch
 from percasym.training.distributed import Ranks
 
 

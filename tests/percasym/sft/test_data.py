@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from percasym.datasets import read_split
 from percasym.errors import PercasymError
 from percasym.models import load_processor
-from percasym.sft.data import TrainingRows, encode_turn, rows_of_step
+from percasym.sft.data import TrainingRows, encode_turn
+from percasym.training.batches import rows_of_step
 
 
 @given(st.integers(1, 30), st.integers(1, 40), st.integers(0, 10), st.integers(0, 2**40))

@@ -18,9 +18,10 @@ from transformers import (
 from percasym.datasets import read_split
 from percasym.models import load
 from percasym.sft.data import TrainingRows
-from percasym.sft.losses import TOKEN_INPUTS, MicroBatch, TokenLosses
+from percasym.sft.losses import TokenLosses
 from percasym.sft.step import Gradient, GradientComputer
 from percasym.sft.weighting import Fixed, NGDiff, PCGrad, StepStatistics, TokenMean, Weighting
+from percasym.training.batches import TOKEN_INPUTS, MicroBatch
 from percasym.training.distributed import Ranks
 
 
