@@ -1,10 +1,11 @@
-"""Classes that users write in files of their own, named as path/to/file.py:Class."""
+"""Classes and functions that users write in files of their own, named as path/to/file.py:NAME."""
 
 import hashlib
 import importlib.util
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from percasym.errors import PercasymError
 
@@ -24,10 +25,23 @@ def load_class(name: str, base: type[T]) -> type[T]:
     return found
 
 
+def load_function(name: str) -> Callable[..., Any]:
+    """The function that `name`, path/to/file.py:function, stands for; the file is run once in a process.
+
+    Raises:
+        PercasymError: no such file, one that fails, or one without that function.
+    """
+    path, _, function = name.rpartition(":")
+    found = getattr(_module(path), function, None)
+    if not callable(found):
+        raise PercasymError(f"{path} has no function {function!r}")
+    return cast(Callable[..., Any], found)
+
+
 @lru_cache
 def _module(path: str) -> Any:
     if not Path(path).is_file():
-        raise PercasymError(f"there is no file {path!r}: write path/to/file.py:Class")
+        raise PercasymError(f"there is no file {path!r}: write path/to/file.py:NAME")
     spec = importlib.util.spec_from_file_location(
         f"percasym_extension_{hashlib.sha256(path.encode()).hexdigest()[:16]}", path
     )

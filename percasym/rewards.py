@@ -8,6 +8,7 @@ that score, written as text:
     perception_aware_partial:0.5  the same with the partial credit of the caption
     format                        whether the response is well formed
     0.9*a+0.1*format              any sum of fields, as that of the curriculum paper (arXiv 2605.20177)
+    surrogate:agreement:0.5       perception_aware with what stands in for a_p: see percasym.surrogates
 """
 
 import math
@@ -18,6 +19,7 @@ from typing import TypeVar
 from percasym.errors import PercasymError
 from percasym.puzzles.base import Credit, Puzzle
 from percasym.response import parse
+from percasym.surrogates import load_surrogate
 
 Instance = TypeVar("Instance")
 
@@ -81,12 +83,17 @@ FIELDS = tuple(field.name for field in fields(Score) if field.name != "character
 
 @dataclass(frozen=True)
 class Reward:
-    """A weighted sum of fields of a score."""
+    """A weighted sum of fields of a score, and of a surrogate if it has one."""
 
     weights: tuple[tuple[str, float], ...]
+    surrogate: str = ""
+    alpha: float = 0.0
+    """Weight of the surrogate."""
 
-    def __call__(self, judged: Score) -> float:
-        return sum(weight * float(getattr(judged, field)) for field, weight in self.weights)
+    def __call__(self, judged: Score, stand_in: float = 0.0) -> float:
+        """The reward of a response; `stand_in` is what the surrogate says of it."""
+        fields = sum(weight * float(getattr(judged, field)) for field, weight in self.weights)
+        return fields + self.alpha * stand_in
 
 
 _NAMED = {"outcome": "a", "format": "format"}
@@ -101,23 +108,33 @@ def parse_reward(text: str) -> Reward:
         PercasymError: no such reward or field, or an alpha that is missing or not between 0 and 1.
     """
     name, colon, number = text.partition(":")
+    if name == "surrogate":
+        surrogate, _, number = number.rpartition(":")
+        load_surrogate(surrogate)
+        alpha = _alpha(text, f"surrogate:{surrogate}", number)
+        return Reward((("a", 1 - alpha),), surrogate, alpha)
     if name in _MIXED:
-        alpha = _number(number)
-        if not 0 <= alpha <= 1:
-            raise PercasymError(f"the reward {text!r} wants an alpha from 0 to 1: write {name}:0.5")
+        alpha = _alpha(text, name, number)
         return Reward(((_MIXED[name], alpha), ("a", 1 - alpha)))
     weights = []
     for term in _NAMED.get(text, text).split("+"):
         match = _TERM.fullmatch(term.strip())
         weight = _number(match["weight"] or "1") if match else math.nan
         if colon or not match or match["field"] not in FIELDS or not math.isfinite(weight):
-            known = ", ".join([*_NAMED, *(f"{mixed}:ALPHA" for mixed in _MIXED)])
+            known = ", ".join([*_NAMED, *(f"{mixed}:ALPHA" for mixed in _MIXED), "surrogate:NAME:ALPHA"])
             raise PercasymError(
                 f"there is no reward {text!r}: use {known}, or a sum such as 0.9*a+0.1*format "
                 f"of {', '.join(FIELDS)}"
             )
         weights.append((match["field"], weight))
     return Reward(tuple(weights))
+
+
+def _alpha(text: str, name: str, number: str) -> float:
+    alpha = _number(number)
+    if not 0 <= alpha <= 1:
+        raise PercasymError(f"the reward {text!r} wants an alpha from 0 to 1: write {name}:0.5")
+    return alpha
 
 
 def _number(text: str) -> float:

@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
 from typing import Any
 
 import torch
@@ -11,11 +10,12 @@ from PIL.Image import Image
 from transformers import ProcessorMixin
 
 from percasym.engines import Engine, Request, Sampling
-from percasym.errors import PercasymError
 from percasym.models.prompting import Sample, assistant_text, encode
 from percasym.puzzles.registry import load_spec
 from percasym.response import parse
 from percasym.rewards import Reward, Score, score
+from percasym.surrogates import Group as Seen
+from percasym.surrogates import surrogate_values
 from percasym.training.batches import MicroBatch
 
 
@@ -37,6 +37,8 @@ class Rollout:
     truncated: bool
     """Whether it was cut off for its length."""
     judged: Score
+    stand_in: float
+    """What the reward's surrogate says of it; 0 if it has none."""
     reward: float
 
     def record(self, step: int) -> dict[str, Any]:
@@ -46,6 +48,7 @@ class Rollout:
             "id": self.id,
             "sample": self.sample,
             "reward": self.reward,
+            "surrogate": self.stand_in,
             **asdict(self.judged),
             "tokens": len(self.ids),
             "truncated": self.truncated,
@@ -62,7 +65,7 @@ def roll_out(
     """A group of `size` judged responses to each row, in the order of the rows.
 
     Raises:
-        PercasymError: a row whose puzzle cannot be read, or a reward that fails or is not finite.
+        PercasymError: a row whose puzzle cannot be read, or a surrogate that fails.
     """
     by_id = {row["id"]: row for row in rows}
     requests = [
@@ -75,14 +78,19 @@ def roll_out(
     for id_, row in by_id.items():
         puzzle = load_spec(row["puzzle"])
         instance = puzzle.read_ground_truth(row["ground_truth"])
+        sampled = [completions[f"{sample}/{id_}"] for sample in range(size)]
+        texts = [row["prefix"] + completion.text for completion in sampled]
+        stand_ins = [0.0] * size
+        if reward.surrogate:
+            responses = [parse(text) for text in texts]
+            stand_ins = surrogate_values(reward.surrogate, Seen(puzzle, instance, responses), id_)
         group = []
-        for sample in range(size):
-            completion = completions[f"{sample}/{id_}"]
-            judged = score(puzzle, instance, row["prefix"] + completion.text)
+        for number, (completion, text, stand_in) in enumerate(zip(sampled, texts, stand_ins, strict=True)):
+            judged = score(puzzle, instance, text)
             group.append(
                 Rollout(
                     id=id_,
-                    sample=sample,
+                    sample=number,
                     query=row["query"],
                     image=row["image"],
                     prefix=row["prefix"],
@@ -90,22 +98,12 @@ def roll_out(
                     ids=completion.ids,
                     truncated=completion.finish_reason == "length",
                     judged=judged,
-                    reward=_rewarded(reward, judged, id_),
+                    stand_in=stand_in,
+                    reward=reward(judged, stand_in),
                 )
             )
         groups.append(group)
     return groups
-
-
-def _rewarded(reward: Reward, judged: Score, id_: str) -> float:
-    """A reward that fails stops the run: counted as 0 it would teach, and nobody would see why."""
-    try:
-        value = float(reward(judged))
-    except Exception as error:
-        raise PercasymError(f"the reward of item {id_} failed: {type(error).__name__}: {error}") from error
-    if not isfinite(value):
-        raise PercasymError(f"the reward of item {id_} is {value}, which is no number to learn from")
-    return value
 
 
 def micro_batch(processor: ProcessorMixin, rollouts: Sequence[Rollout]) -> MicroBatch:

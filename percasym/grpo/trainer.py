@@ -194,7 +194,10 @@ class Run(run.TrainingRun[GRPOConfig]):
 def _figures(groups: Sequence[Group]) -> dict[str, float]:
     """What a step's rollouts tell: means of the reward and of every field, lengths, and the coupling."""
     rollouts: list[Rollout] = [rollout for group in groups for rollout in group]
-    figures = {"reward": float(np.mean([rollout.reward for rollout in rollouts]))}
+    figures = {
+        "reward": float(np.mean([rollout.reward for rollout in rollouts])),
+        "surrogate": float(np.mean([rollout.stand_in for rollout in rollouts])),
+    }
     for field in FIELDS:
         figures[field] = float(np.mean([getattr(rollout.judged, field) for rollout in rollouts]))
     figures["tokens"] = float(np.mean([len(rollout.ids) for rollout in rollouts]))

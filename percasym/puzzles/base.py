@@ -163,6 +163,10 @@ class Puzzle(ABC, Generic[InstanceT]):
     def solve(self, instance: InstanceT) -> Any | None:
         """A solution of `instance`, which may be one that a caption describes; None where there is none."""
 
+    def is_possible(self, described: InstanceT) -> bool:
+        """Whether a puzzle that a caption describes could be one of this family: it has a solution."""
+        return self.solve(described) is not None
+
     @abstractmethod
     def read_perception(self, text: str, instance: InstanceT) -> InstanceT | None:
         """The puzzle that a caption describes, in either format; None for a text that describes none.

@@ -129,6 +129,10 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         """A colour for every vertex, 0 to c - 1."""
         return colouring(instance.v, instance.edges)
 
+    def is_possible(self, described: Graph) -> bool:
+        """Whether there is an edge: graphs without are not drawn."""
+        return bool(described.edges)
+
     def read_perception(self, text: str, instance: Graph) -> Graph | None:
         edges, bad = _read_edges(text, instance.v)
         return None if bad else _graph(instance.v, edges)

@@ -25,7 +25,7 @@ from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
 from percasym.puzzles.reading import is_json, read_json, read_words
 from percasym.puzzles.styles import parse_style
 from percasym.puzzles.sudoku_image import draw_sudoku
-from percasym.puzzles.sudoku_solver import Geometry, carve, geometry, random_grid, solve
+from percasym.puzzles.sudoku_solver import Geometry, carve, geometry, is_only_solution, random_grid, solve
 
 BLANK = "-"
 USUAL_BLANKS = {4: (7, 9), 6: (14, 18), 8: (24, 32), 9: (30, 45)}  # by size
@@ -162,6 +162,12 @@ class SudokuPuzzle(Puzzle[Sudoku]):
     def solve(self, instance: Sudoku) -> Grid | None:
         """The solved grid; None where there is none, or none that a bounded search finds."""
         return _solution(instance)
+
+    def is_possible(self, described: Sudoku) -> bool:
+        """Whether the grid has one solution and no other."""
+        solved = self.solve(described)
+        solution = list(chain.from_iterable(solved or ()))
+        return bool(solution) and is_only_solution(described.geometry, described.cells, solution)
 
     def read_perception(self, text: str, instance: Sudoku) -> Sudoku | None:
         cells, complete = _read(text, instance.size)

@@ -53,6 +53,11 @@ def solve(g: Geometry, grid: Sequence[int]) -> list[int] | None:
     return _complete(g, grid)
 
 
+def is_only_solution(g: Geometry, grid: Sequence[int], solution: Sequence[int]) -> bool:
+    """Whether `solution` is the only one of `grid`; also False where the search is given up."""
+    return all(_is_forced(g, grid, cell, solution[cell]) for cell in range(g.cells) if not grid[cell])
+
+
 def random_grid(g: Geometry, rng: random.Random) -> list[int]:
     """A full grid: random boxes on the diagonal, the rest by a search in random order."""
     while True:

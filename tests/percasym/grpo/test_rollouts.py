@@ -15,7 +15,7 @@ from percasym.models import load, load_processor
 from percasym.models.prompting import assistant_text
 from percasym.puzzles.registry import load_spec
 from percasym.response import perception_mask
-from percasym.rewards import FIELDS, Reward, parse_reward, score
+from percasym.rewards import FIELDS, parse_reward, score
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=12, seed=3)
 
@@ -23,7 +23,9 @@ SAMPLING = Sampling(temperature=1.0, max_tokens=12, seed=3)
 def rollout(processor: Any, text: str, prefix: str = "") -> Rollout:
     ids = assistant_text(processor, prefix + text).ids[len(assistant_text(processor, prefix).ids) :]
     judged = score(load_spec('{"name": "sudoku", "config": {"rows": 2, "cols": 2}}'), None, "")  # type: ignore[arg-type]
-    return Rollout("x", 0, "solve", Image.new("RGB", (64, 64)), prefix, text, tuple(ids), False, judged, 0.0)
+    return Rollout(
+        "x", 0, "solve", Image.new("RGB", (64, 64)), prefix, text, tuple(ids), False, judged, 0.0, 0.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,15 +78,43 @@ def test_groups_are_judged_as_everywhere_and_differ(checkpoint: Path, dataset: P
     assert [[s.text for s in g] for g in again] == [[s.text for s in g] for g in groups]
 
 
-@pytest.mark.parametrize(
-    ("reward", "words"),
-    [(lambda judged: 1 / 0, "ZeroDivisionError"), (lambda judged: float("nan"), "is nan")],
-)
-def test_a_reward_that_fails_stops_with_the_item(
-    checkpoint: Path, dataset: Path, reward: Reward, words: str
-) -> None:
+FAILING = """
+def broken(group):
+    return [1 / 0]
+
+def nan(group):
+    return [float("nan")] * len(group.responses)
+
+def short(group):
+    return [1.0]
+
+def fine(group):
+    return [0.25 * number for number in range(len(group.responses))]
+"""
+
+
+def rewarded(checkpoint: Path, dataset: Path, reward: str) -> list[Rollout]:
     engine = TransformersEngine(*load(checkpoint, device="cpu"), batch_size=8)
     rows = [dict(row) for row in read_split(dataset, "train_rl").select(range(1))]
+    return roll_out(engine, rows, 3, SAMPLING, parse_reward(reward))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("broken", "ZeroDivisionError"), ("nan", "nan"), ("short", "3 responses")]
+)
+def test_a_surrogate_that_fails_stops_with_the_item(
+    checkpoint: Path, dataset: Path, tmp_path: Path, name: str, words: str
+) -> None:
+    (tmp_path / "own.py").write_text(FAILING)
     with pytest.raises(PercasymError, match=words) as error:
-        roll_out(engine, rows, 2, SAMPLING, reward)
-    assert rows[0]["id"] in str(error.value)
+        rewarded(checkpoint, dataset, f"surrogate:{tmp_path / 'own.py'}:{name}:0.5")
+    assert "sudoku-train_rl-0-0" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_users_surrogate_is_a_function_in_a_file(checkpoint: Path, dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(FAILING)
+    group = rewarded(checkpoint, dataset, f"surrogate:{tmp_path / 'own.py'}:fine:0.5")
+    assert [sample.stand_in for sample in group] == [0.0, 0.25, 0.5]
+    assert [sample.reward for sample in group] == [0.5 * s.stand_in + 0.5 * s.judged.a for s in group]
+    assert group[2].record(1)["surrogate"] == 0.5

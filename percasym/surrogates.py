@@ -1,0 +1,117 @@
+"""What can stand in for a_p where nobody knows p*: rewards for perception without labels.
+
+A surrogate is a function from the sampled responses to one item to a number for each, in [0, 1]. Those here
+look at nothing but texts; a user's own is named path/to/file.py:function.
+
+    agreement     the caption's mean agreement with the other captions of its group (self-consistency)
+    well_formed   the caption describes a puzzle that could have been drawn
+    agreed        ... and the response's own answer solves it
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from percasym.errors import PercasymError
+from percasym.extensions import load_function
+from percasym.puzzles import Puzzle
+from percasym.response import Response
+
+
+@dataclass(frozen=True)
+class Group:
+    """The responses to one item, as a surrogate may see them.
+
+    Attributes:
+        puzzle: reads captions and judges answers.
+        item: the instance, for what the query says of it (its size) and for nothing else: what the image
+            shows is what a surrogate has to do without.
+    """
+
+    puzzle: Puzzle[Any]
+    item: Any
+    responses: Sequence[Response]
+
+    def described(self) -> list[Any | None]:
+        """The puzzle that each caption describes; None for one that describes none."""
+        return [
+            None if response.caption is None else self.puzzle.read_perception(response.caption, self.item)
+            for response in self.responses
+        ]
+
+
+Surrogate = Callable[[Group], Sequence[float]]
+
+
+def agreement(group: Group) -> list[float]:
+    """The mean partial credit that a caption has by the puzzles that the others describe."""
+    described = group.described()
+    values = []
+    for number, response in enumerate(group.responses):
+        others = [puzzle for place, puzzle in enumerate(described) if place != number]
+        credits = [
+            0.0
+            if other is None or response.caption is None
+            else group.puzzle.score_perception(other, response.caption).partial
+            for other in others
+        ]
+        values.append(sum(credits) / max(1, len(credits)))
+    return values
+
+
+def well_formed(group: Group) -> list[float]:
+    """1 for a caption that describes a possible puzzle."""
+    return [float(puzzle is not None and group.puzzle.is_possible(puzzle)) for puzzle in group.described()]
+
+
+def agreed(group: Group) -> list[float]:
+    """1 for a caption that describes a possible puzzle which the response's own answer solves."""
+    return [
+        float(
+            possible > 0
+            and response.caption is not None
+            and response.answer is not None
+            and group.puzzle.answers_caption(group.item, response.caption, response.answer)
+        )
+        for possible, response in zip(well_formed(group), group.responses, strict=True)
+    ]
+
+
+SURROGATES: Mapping[str, Surrogate] = {"agreement": agreement, "well_formed": well_formed, "agreed": agreed}
+
+
+def load_surrogate(name: str) -> Surrogate:
+    """The surrogate of that name, or the function that path/to/file.py:function stands for.
+
+    Raises:
+        PercasymError: there is none.
+    """
+    if name in SURROGATES:
+        return SURROGATES[name]
+    if ".py:" in name:
+        return load_function(name)
+    raise PercasymError(
+        f"there is no surrogate {name!r}: use {', '.join(SURROGATES)}, or path/to/file.py:function"
+    )
+
+
+def surrogate_values(name: str, group: Group, id_: str) -> list[float]:
+    """What a surrogate says of a group of responses to the item `id_`.
+
+    Raises:
+        PercasymError: it fails, or does not give one finite number for each response. Counted as 0 it would
+            teach, and nobody would see why.
+    """
+    surrogate = load_surrogate(name)
+    try:
+        values = [float(value) for value in surrogate(group)]
+    except Exception as error:
+        raise PercasymError(
+            f"the surrogate {name} failed at item {id_}: {type(error).__name__}: {error}"
+        ) from error
+    if len(values) != len(group.responses) or not all(map(isfinite, values)):
+        raise PercasymError(
+            f"the surrogate {name} gave {values} for {len(group.responses)} responses to {id_}"
+        )
+    return values
