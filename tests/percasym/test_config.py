@@ -41,7 +41,7 @@ def test_the_form_is_flat_and_starts_with_the_name() -> None:
     schema = StudyConfig.model_json_schema()
     assert "$defs" not in schema
     order = list(schema["properties"])
-    assert order[:4] == ["name", "arms", "seed", "puzzle"]
+    assert order[:6] == ["name", "arms", "rl_arms", "rl_from", "seed", "puzzle"]
     assert sorted(order) == sorted(StudyConfig.model_fields)
 
 
@@ -87,7 +87,11 @@ def test_another_puzzle_does_not_get_the_options_of_the_presets_own() -> None:
         ({"arms": ["adam"]}, "adam"),
         ({"arms": ["fixed:2"]}, "between 0 and 1"),
         ({"arms": []}, "^arms"),
-        ({"arms": ["ngdiff", "ngdiff"]}, "each loss once"),
+        ({"arms": ["ngdiff", "ngdiff"]}, "once"),
+        ({"rl_arms": ["outcome", "outcome"]}, "once"),
+        ({"rl_arms": ["outcome"], "rl_from": "dwa"}, "rl_from=dwa"),
+        ({"rl_arms": ["outcome"], "rl_items": 4}, "at least rl_prompts"),
+        ({"rl_arms": ["surrogate:wishes:0.5"]}, "no surrogate"),
         ({"puzzle": "chess"}, "chess"),
         ({"puzzle_options": {"rows": 99}}, "rows"),
         ({"style": "ugly"}, "ugly"),

@@ -89,8 +89,9 @@ def test_neither_micro_batches_nor_kills_change_the_result(rl: GRPOConfig, tmp_p
 def test_the_gradient_does_not_depend_on_micro_batches(rl: GRPOConfig) -> None:
     gradients = []
     rl.out.mkdir()
-    for size in (1, 8):
-        run = Run(rl.model_copy(update={"micro_batch_size": size}), Ranks())
+    for size in (3, 64):
+        changes = {"micro_batch_size": size, "prompts": 8, "group_size": 8}
+        run = Run(rl.model_copy(update=changes), Ranks())
         gradients.append(run.step_gradient(logged=True))
     for one, other in zip(*gradients, strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-6)
