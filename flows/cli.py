@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -129,15 +129,9 @@ def score(
     from percasym.scoring import audit
 
     found = audit(data, split, responses, model_b)
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    from rich.console import Console
-
     from percasym.tables import audit_tables
 
-    for table in audit_tables(found):
-        Console().print(table)
+    _show(found, as_json, audit_tables)
 
 
 @app.command()
@@ -156,15 +150,9 @@ def coupling(
     from percasym.metrics import as_json as jsonable
 
     found = jsonable(correlate(group for groups in read_groups(rollouts).values() for group in groups))
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    from rich.console import Console
-
     from percasym.tables import coupling_tables
 
-    for table in coupling_tables(found):
-        Console().print(table)
+    _show(found, as_json, coupling_tables)
 
 
 @app.command()
@@ -250,6 +238,17 @@ def _conclude(outcome: Any) -> None:
     typer.echo(f"report   {outcome.report}")
     typer.echo(f"runs     mlflow ui --backend-store-uri '{Tracker.current().address}'")
     typer.echo(f"flows    PREFECT_HOME='{Home.current().prefect}' prefect server start")
+
+
+def _show(found: Any, as_json: bool, tables: Callable[[Any], Iterable[Any]]) -> None:
+    """Prints what was found: as JSON and nothing else, or as tables."""
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    from rich.console import Console
+
+    for table in tables(found):
+        Console().print(table)
 
 
 @contextmanager

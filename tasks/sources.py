@@ -32,9 +32,12 @@ def sources_digest(modules: tuple[str, ...]) -> str:
 
 
 def file_digest(address: str) -> str:
-    """A digest of the file of a puzzle or loss given as "path/to/file.py:Class"; "" for a built-in one."""
-    path = Path(address.rpartition(":")[0])
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix == ".py" else ""
+    """A digest of the file that a puzzle, loss or reward names as "path/to/file.py:NAME"; "" for none.
+
+    A reward names one amid its text: surrogate:path/to/file.py:function:0.5.
+    """
+    files = [Path(part) for part in address.split(":") if part.endswith(".py")]
+    return hashlib.sha256(files[0].read_bytes()).hexdigest() if files else ""
 
 
 @cache

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks import sources
+from tasks.sources import file_digest
 
 FILES = {
     "tasks/__init__.py": "",
@@ -83,3 +84,13 @@ def test_a_file_of_ones_own_counts_by_its_content(tmp_path: Path) -> None:
     assert before != sources.file_digest(f"{path}:Mine")
     assert sources.file_digest("sudoku") == ""
     assert sources.file_digest("fixed:0.5") == ""
+
+
+def test_the_file_of_a_users_own_is_found_wherever_it_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text("1")
+    before = {file_digest(f"{file}:Mine"), file_digest(f"surrogate:{file}:mine:0.5")}
+    file.write_text("2")
+    assert len(before) == 1
+    assert file_digest(f"surrogate:{file}:mine:0.5") not in before
+    assert file_digest("surrogate:agreement:0.5") == ""
