@@ -38,6 +38,8 @@ PUZZLES: dict[str, dict[str, Any]] = {
     "graph_coloring": {
         "puzzle": "graph_coloring",
         "puzzle_options": {"vertices_low": 6, "vertices_high": 6, "edges_low": 6, "edges_high": 9},
+        # Chosen on validation items: the token mean of seed 0 ends with .22 in a_p and .94 in a_r.
+        "style": "hard:0.3",
     },
 }
 

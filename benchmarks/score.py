@@ -16,9 +16,9 @@ from typing import Any
 
 import record
 
+from percasym.judgement import score
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.response import compose, parse
-from percasym.rewards import score
 
 ITEMS = 200
 ROUNDS = 5  # with items of their own: no cache is warm

@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from percasym.datasets import Row
+from percasym.judgement import score
 from percasym.puzzles import Puzzle
 from percasym.puzzles.base import Thought
 from percasym.puzzles.registry import load_spec
 from percasym.response import compose
-from percasym.rewards import score
 from percasym.seeding import digest, stream
 
 AT_ONCE = 1024  # rows that are held back until each has a response or none

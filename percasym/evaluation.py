@@ -28,11 +28,11 @@ from percasym.datasets import content_digest, read_split
 from percasym.engines import Completion, Engine, Request, Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
+from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, result_row, summarise, with_causes
 from percasym.models import load
 from percasym.puzzles import Puzzle, load_spec
 from percasym.response import oracle_prefix
-from percasym.rewards import score
 from percasym.seeding import digest
 
 COLUMNS = ("id", "query", "image", "ground_truth", "perception", "puzzle", "prefix")

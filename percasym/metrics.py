@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from percasym.errors import PercasymError
-from percasym.rewards import Score
+from percasym.judgement import Score
 
 CONFIDENCE = 0.95
 RESAMPLES = 5_000

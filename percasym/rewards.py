@@ -1,7 +1,6 @@
-"""The one scoring function, and rewards as sums of what it finds.
+"""Rewards: sums of what the scoring function finds.
 
-Evaluation, teacher and trainers all judge a response by `score`. A reward is a weighted sum of fields of
-that score, written as text:
+A reward is a weighted sum of fields of a `Score`, written as text:
 
     outcome                       a, the reward of ordinary reinforcement learning with verifiable answers
     perception_aware:0.5          0.5*a_p+0.5*a: R = alpha a_p + (1 - alpha) a (arXiv 2605.29496)
@@ -13,72 +12,11 @@ that score, written as text:
 
 import math
 import re
-from dataclasses import dataclass, fields
-from typing import TypeVar
+from dataclasses import dataclass
 
 from percasym.errors import PercasymError
-from percasym.puzzles.base import Credit, Puzzle
-from percasym.response import parse
+from percasym.judgement import FIELDS, Score
 from percasym.surrogates import load_surrogate
-
-Instance = TypeVar("Instance")
-
-_NOTHING = Credit(exact=False, partial=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What one response is worth. Partial credits lie in [0, 1]; an exact one implies a partial one of 1."""
-
-    a: bool
-    """The answer solves the real puzzle."""
-    a_partial: float
-    a_p: bool
-    """The caption is the real puzzle."""
-    a_p_partial: float
-    a_own: bool
-    """The answer solves the puzzle that the caption describes: reasoning that is right for what the model
-    says it sees. False if no puzzle can be read from the caption."""
-    format: bool
-    """Well formed: each of the four tags once, in order, nothing around them (`Response.well_formed`)."""
-    complete: bool
-    """There are a caption and an answer to judge, whatever else there is."""
-    characters: int
-    """Length of the whole text."""
-
-
-def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
-    """Judge a response to `instance` by its text alone. Never raises on any text.
-
-    Args:
-        puzzle: the family of puzzles, which reads captions and answers.
-        instance: the puzzle that the image shows.
-        text: the whole response; under the oracle protocol it begins with the injected caption.
-    """
-    response = parse(text)
-    answer = _NOTHING if response.answer is None else puzzle.score_answer(instance, response.answer)
-    perception = _NOTHING
-    own = False
-    if response.caption is not None:
-        perception = puzzle.score_perception(instance, response.caption)
-        if perception.exact:
-            own = answer.exact
-        elif response.answer is not None:
-            own = puzzle.answers_caption(instance, response.caption, response.answer)
-    return Score(
-        a=answer.exact,
-        a_partial=answer.partial,
-        a_p=perception.exact,
-        a_p_partial=perception.partial,
-        a_own=own,
-        format=response.well_formed,
-        complete=response.caption is not None and response.answer is not None,
-        characters=len(text),
-    )
-
-
-FIELDS = tuple(field.name for field in fields(Score) if field.name != "characters")
-"""What a reward can be a sum of; all of them lie in [0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple, get_args
 
 from percasym.datasets import read_split
 from percasym.errors import PercasymError
+from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, compare, result_row, summarise, with_causes
 from percasym.puzzles import Puzzle, load_spec
 from percasym.response import oracle_prefix, parse
-from percasym.rewards import score
 
 LONGEST_LINE = 16 << 20  # bytes
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -10,10 +10,11 @@ from PIL.Image import Image
 from transformers import ProcessorMixin
 
 from percasym.engines import Engine, Request, Sampling
+from percasym.judgement import Score, score
 from percasym.models.prompting import Sample, assistant_text, encode
 from percasym.puzzles.registry import load_spec
 from percasym.response import parse
-from percasym.rewards import Reward, Score, score
+from percasym.rewards import Reward
 from percasym.surrogates import Group as Seen
 from percasym.surrogates import surrogate_values
 from percasym.training.batches import MicroBatch

@@ -20,8 +20,9 @@ from percasym.grpo.advantages import group_advantages, token_weights
 from percasym.grpo.config import GRPOConfig
 from percasym.grpo.losses import TokenLogProbabilities, divergence, policy_loss
 from percasym.grpo.rollouts import Group, Rollout, micro_batch, roll_out
+from percasym.judgement import FIELDS
 from percasym.models import load
-from percasym.rewards import FIELDS, parse_reward
+from percasym.rewards import parse_reward
 from percasym.seeding import digest
 from percasym.training import run
 from percasym.training.batches import MicroBatch, rows_of_step

@@ -6,10 +6,10 @@ import pytest
 
 from percasym.datasets import generate_rows
 from percasym.distillation import Report, SolverTeacher, distill
+from percasym.judgement import score
 from percasym.puzzles import load_puzzle
 from percasym.puzzles.base import Thought
 from percasym.response import parse
-from percasym.rewards import score
 
 SUDOKU = load_puzzle("sudoku", {"rows": 2, "cols": 2, "text": "cells"})
 GRAPH = load_puzzle("graph_coloring", {"vertices_low": 6, "vertices_high": 6, "text": "cells", "side": 64})

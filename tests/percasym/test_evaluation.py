@@ -22,11 +22,11 @@ from percasym.datasets import generate_rows, read_split, write_dataset
 from percasym.engines import Completion, Request, Sampling
 from percasym.errors import PercasymError
 from percasym.evaluation import COLUMNS, EvaluationConfig, Journal, evaluate, main, run
+from percasym.judgement import Score
 from percasym.metrics import result_row, with_causes
 from percasym.models.tiny import TinyConfig, build_tiny
 from percasym.puzzles import load_puzzle
 from percasym.response import oracle_prefix
-from percasym.rewards import Score
 
 PUZZLE = load_puzzle("sudoku", {"rows": 2, "cols": 2, "text": "cells", "side": 64})
 ITEMS = 6

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from percasym.errors import PercasymError
+from percasym.judgement import Score
 from percasym.metrics import (
     CAUSES,
     Estimate,
@@ -25,7 +26,6 @@ from percasym.metrics import (
     wilson,
     with_causes,
 )
-from percasym.rewards import Score
 
 
 def row(id: str = "x", mode: Mode = "end_to_end", tokens: int | None = None, **fields: Any) -> Row:

@@ -11,11 +11,12 @@ from percasym.engines import Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
 from percasym.grpo.rollouts import Rollout, caption_tokens, micro_batch, roll_out
+from percasym.judgement import FIELDS, score
 from percasym.models import load, load_processor
 from percasym.models.prompting import assistant_text
 from percasym.puzzles.registry import load_spec
 from percasym.response import perception_mask
-from percasym.rewards import FIELDS, parse_reward, score
+from percasym.rewards import parse_reward
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=12, seed=3)
 

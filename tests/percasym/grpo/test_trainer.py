@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from percasym.errors import PercasymError
 from percasym.grpo.config import GRPOConfig
 from percasym.grpo.trainer import Run, train
+from percasym.judgement import FIELDS
 from percasym.models import load
-from percasym.rewards import FIELDS
 from percasym.training.distributed import Ranks
 
 TIMES = ("seconds", "tokens_per_s", "generation_seconds", "update_seconds")

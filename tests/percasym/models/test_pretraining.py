@@ -9,11 +9,11 @@ from PIL import Image
 
 from percasym.datasets import FEATURES, generate_rows
 from percasym.distillation import SolverTeacher
+from percasym.judgement import score
 from percasym.models.pretraining import pretraining_rows
 from percasym.models.tiny import VISION_TOKENS
 from percasym.models.tokenizer import word_tokenizer
 from percasym.puzzles import Puzzle, load_puzzle
-from percasym.rewards import score
 
 CELLS = {"text": "cells", "side": 64, "style": "hard"}
 
