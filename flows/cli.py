@@ -206,10 +206,6 @@ def _pipeline(home: Path) -> Iterator[None]:
     os.environ[VARIABLE] = str(home)
     from flows.server import prefect_server
 
-    try:
-        Home.current().prefect.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PercasymError(f"--home {home} cannot be written to: {error.strerror}") from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with prefect_server(Home.current()) as server:
         from flows.terminal import following

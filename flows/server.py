@@ -38,8 +38,12 @@ def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
     Nothing is started where PREFECT_API_URL names a server.
 
     Raises:
-        PercasymError: from that function, if the server does not come up.
+        PercasymError: `home` cannot be written to; from that function, if the server does not come up.
     """
+    try:
+        home.prefect.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PercasymError(f"--home {home.root} cannot be written to: {error.strerror}") from None
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     if given := os.environ.get("PREFECT_API_URL"):
