@@ -3,24 +3,21 @@
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from percasym.datasets import read_split
-from percasym.diagnostics.coupling import SKILLS, coupling
 from percasym.engines import Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
 from percasym.grpo.advantages import group_advantages, token_weights
 from percasym.grpo.config import GRPOConfig
+from percasym.grpo.figures import mean_figures, step_figures
 from percasym.grpo.losses import TokenLogProbabilities, divergence, policy_loss
-from percasym.grpo.rollouts import Group, Rollout, micro_batch, roll_out
-from percasym.judgement import FIELDS
+from percasym.grpo.rollouts import Group, micro_batch, roll_out
 from percasym.models import load
 from percasym.rewards import parse_reward
 from percasym.seeding import digest
@@ -84,12 +81,13 @@ class Run(run.TrainingRun[GRPOConfig]):
             gradient, found = self._gradient(lessons)
             figures.append(found)
         ended = time.perf_counter()
-        for rollout in (rollout for group in groups for rollout in group):
-            self.rollouts.write(rollout.record(self.step + 1))
+        records = [[rollout.record(self.step + 1) for rollout in group] for group in groups]
+        for record in (record for group in records for record in group):
+            self.rollouts.write(record)
         self.window.append(
             {
-                **_figures(groups),
-                **_mean(figures),
+                **step_figures(records),
+                **mean_figures(figures),
                 "generation_seconds": sampled - began,
                 "update_seconds": ended - sampled,
                 "tokens_per_s": sum(len(r.ids) for g in groups for r in g) / (sampled - began),
@@ -102,7 +100,7 @@ class Run(run.TrainingRun[GRPOConfig]):
         return self.open_log(ROLLOUTS, echo=False)
 
     def record(self) -> dict[str, Any]:
-        figures = _mean(self.window)
+        figures = mean_figures(self.window)
         self.window = []
         return figures
 
@@ -190,37 +188,3 @@ class Run(run.TrainingRun[GRPOConfig]):
         if self.reference:
             figures["kl"] = apart / max(total, 1)
         return gradient, figures
-
-
-def _figures(groups: Sequence[Group]) -> dict[str, float]:
-    """What a step's rollouts tell: means of the reward and of every field, lengths, and the coupling."""
-    rollouts: list[Rollout] = [rollout for group in groups for rollout in group]
-    figures = {
-        "reward": float(np.mean([rollout.reward for rollout in rollouts])),
-        "surrogate": float(np.mean([rollout.stand_in for rollout in rollouts])),
-    }
-    for field in FIELDS:
-        figures[field] = float(np.mean([getattr(rollout.judged, field) for rollout in rollouts]))
-    figures["tokens"] = float(np.mean([len(rollout.ids) for rollout in rollouts]))
-    figures["truncated"] = float(np.mean([rollout.truncated for rollout in rollouts]))
-    found = coupling(([r.record(0) for r in group] for group in groups), resamples=0)
-    for skill in SKILLS:
-        pooled, within = found[skill]["pooled"], found[skill]["within"]
-        figures[f"r_{skill}"] = pooled.value if pooled else nan
-        figures[f"r_{skill}_within"] = within.value if within else nan
-    for name, share in (
-        ("no_spread", found["no_spread"]),
-        ("lucky", found["lucky"]),
-        ("unlucky", found["unlucky"]),
-    ):
-        figures[name] = nan if share is None else share
-    return figures
-
-
-def _mean(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each figure where it is a number."""
-    names = dict.fromkeys(name for found in figures for name in found)
-    values = {
-        name: [found[name] for found in figures if found.get(name) == found.get(name)] for name in names
-    }
-    return {name: float(np.mean(numbers)) if numbers else nan for name, numbers in values.items()}
