@@ -84,8 +84,19 @@ def run(
         raise _failure(module, code, log.read_text(errors="replace").splitlines())
 
 
-def start(arguments: list[str], *, stdout: int, stderr: Any, threads: int = 1) -> "subprocess.Popen[str]":
-    """Starts `python -m ARGUMENTS...` as a child that ends with us; `end` ends it earlier."""
+def start(
+    arguments: list[str],
+    *,
+    stdout: int,
+    stderr: Any,
+    threads: int = 1,
+    environment: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[str]":
+    """Starts `python -m ARGUMENTS...` as a child that ends with us; `end` ends it earlier.
+
+    Args:
+        environment: goes over our own.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "percasym.launch", *arguments],
         stdin=subprocess.PIPE,
@@ -93,7 +104,12 @@ def start(arguments: list[str], *, stdout: int, stderr: Any, threads: int = 1) -
         stderr=stderr,
         text=True,
         start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "TOKENIZERS_PARALLELISM": "false",
+            **(environment or {}),
+        },
     )
 
 

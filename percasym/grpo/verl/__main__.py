@@ -1,0 +1,19 @@
+"""`python -m percasym.grpo.verl CONFIG.json`: the config is the JSON of a `VerlConfig`.
+
+Prints the lines of OUT/metrics.jsonl as they come. A mistake that the user can mend is one line on standard
+error and exit code 2.
+"""
+
+import sys
+
+from percasym.grpo.verl.config import VerlConfig
+from percasym.grpo.verl.trainer import train
+from percasym.training import command
+
+
+def main(arguments: list[str]) -> int:
+    return command.main(arguments, VerlConfig, train)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What verl and vLLM import in their own processes. Nothing else imports these modules."""

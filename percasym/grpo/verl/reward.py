@@ -1,0 +1,59 @@
+"""The function that verl calls for each response (its `custom_reward_function`).
+
+verl goes on if a reward raises: the group counts as if it had not been sampled. So a failure is also written
+to a file, at whose sight the trainer ends the run.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from percasym.judgement import Score, score
+from percasym.puzzles import load_spec
+from percasym.response import parse
+from percasym.rewards import parse_reward
+from percasym.surrogates import Group, surrogate_values
+
+
+def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: str,
+    extra_info: Mapping[str, Any],
+    reward: str,
+    failures: str,
+    **unused: Any,
+) -> dict[str, float]:
+    """The reward as `score`, and every field that it could be made of.
+
+    Args:
+        data_source, solution_str, ground_truth, extra_info: verl gives them for each response.
+        reward: the text that `parse_reward` reads.
+        failures: path of a file for what went wrong.
+    """
+    try:
+        puzzle, id_ = extra_info["puzzle"], extra_info["id"]
+        judged, surrogate, value = judge(solution_str, ground_truth, puzzle, id_, reward)
+    except Exception as error:
+        note = Path(f"{failures}.{os.getpid()}")
+        note.write_text(f"the reward {reward} failed at item {extra_info.get('id')}: {error}")
+        note.replace(failures)
+        raise
+    return {"score": value, "surrogate": surrogate, **{k: float(v) for k, v in asdict(judged).items()}}
+
+
+def judge(text: str, ground_truth: str, puzzle: str, id_: str, reward: str) -> tuple[Score, float, float]:
+    """The score of one response, what the reward's surrogate says of it, and the reward.
+
+    Raises:
+        PercasymError: a puzzle that cannot be read, or a surrogate that fails.
+    """
+    parsed, family = parse_reward(reward), load_spec(puzzle)
+    instance = family.read_ground_truth(ground_truth)
+    judged = score(family, instance, text)
+    stand_in = 0.0
+    if parsed.surrogate:
+        (stand_in,) = surrogate_values(parsed.surrogate, Group(family, instance, [parse(text)]), id_)
+    return judged, stand_in, parsed(judged, stand_in)

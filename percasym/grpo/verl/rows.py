@@ -1,0 +1,59 @@
+"""A data set as verl reads it: a parquet file with the columns of its documentation."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from percasym.datasets import iter_split
+from percasym.errors import PercasymError
+
+IMAGE = "<image>"  # where verl puts the image into the prompt
+GROUP_ROWS = 256
+
+
+def write_rows(dataset: str, split: str, path: Path) -> int:
+    """Writes the rows of a split to `path`; returns how many.
+
+    Raises:
+        PercasymError: as `iter_split`, or a row that verl cannot take: without an image, with a prefix of the
+            assistant's, or with "<image>" in its query.
+    """
+    aside = path.with_suffix(".part")
+    count, writer = 0, None
+    for chunk in _chunks(dataset, split):
+        table = pa.Table.from_pylist(chunk)
+        writer = writer or pq.ParquetWriter(aside, table.schema)
+        writer.write_table(table)
+        count += len(chunk)
+    if writer is None:
+        raise PercasymError(f"the split {split} of {dataset} has no rows")
+    writer.close()
+    aside.replace(path)
+    return count
+
+
+def _chunks(dataset: str, split: str) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    for index, row in enumerate(iter_split(dataset, split)):
+        if row["image"] is None or row["prefix"] or IMAGE in row["query"]:
+            raise PercasymError(
+                f"{row['id']} is not for verl: it takes an image, no prefix, and no {IMAGE} in the query"
+            )
+        chunk.append(
+            {
+                "data_source": "percasym",
+                "prompt": [{"role": "user", "content": IMAGE + row["query"]}],
+                "images": [{"bytes": row["image"], "path": None}],
+                "ability": "perception and reasoning",
+                "reward_model": {"style": "rule", "ground_truth": row["ground_truth"]},
+                "extra_info": {"index": index, "id": row["id"], "puzzle": row["puzzle"]},
+            }
+        )
+        if len(chunk) == GROUP_ROWS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,48 @@
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from percasym.datasets import iter_split
+from percasym.grpo.verl.reward import compute_score
+from percasym.judgement import score
+from percasym.puzzles import Puzzle
+from percasym.response import compose
+
+
+@pytest.fixture
+def row(dataset: Path) -> dict[str, Any]:
+    return next(iter_split(dataset, "train_rl"))
+
+
+def called(row: dict[str, Any], text: str, reward: str, failures: Path) -> dict[str, float]:
+    """As verl calls it: every argument by its keyword."""
+    return compute_score(
+        data_source="percasym",
+        solution_str=text,
+        ground_truth=row["ground_truth"],
+        extra_info={"index": 0, "id": row["id"], "puzzle": row["puzzle"], "num_turns": 2},
+        reward=reward,
+        failures=str(failures),
+    )
+
+
+def test_every_field_is_returned_whatever_the_reward(
+    sudoku: Puzzle[Any], row: dict[str, Any], tmp_path: Path
+) -> None:
+    instance = sudoku.read_ground_truth(row["ground_truth"])
+    text = compose(row["perception"], "so", "a1 3")
+    found = called(row, text, "perception_aware:0.25", tmp_path / "failure")
+    judged = asdict(score(sudoku, instance, text))
+    assert found == {"score": 0.25, "surrogate": 0.0, **judged}
+    assert called(row, text, "surrogate:well_formed:0.5", tmp_path / "failure")["score"] == 0.5
+    assert not (tmp_path / "failure").exists()
+    assert pickle.loads(pickle.dumps(compute_score)) is compute_score
+
+
+def test_a_reward_that_fails_leaves_a_note_with_the_item(row: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="puzzle"):
+        called({**row, "puzzle": "no puzzle"}, "x", "outcome", tmp_path / "failure")
+    assert f"failed at item {row['id']}" in (tmp_path / "failure").read_text()
