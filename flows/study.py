@@ -12,13 +12,14 @@ from pydantic import BaseModel
 
 from percasym import launch
 from percasym.config import Experiment, StudyConfig
+from percasym.grpo.verl.config import check_installed
 from percasym.tracking import Run, Tracker
 from tasks.base import base
 from tasks.diagnose import diagnose
 from tasks.distill import distill
 from tasks.evaluate import SUMMARY, evaluate
 from tasks.generate import generate
-from tasks.grpo import grpo
+from tasks.grpo import grpo, verl
 from tasks.records import label
 from tasks.report import PAGE, report
 from tasks.sft import sft
@@ -46,6 +47,8 @@ def study(config: StudyConfig) -> Outcome:
 
     An arm that fails does not keep the others from being measured; the study then ends with its error.
     """
+    if config.rl_arms and config.rl_engine == "verl":
+        check_installed()
     with launch.slots(config.workers), _study_run(config) as run:
         data = generate.submit(config, run.id)
         lessons = distill.submit(config, run.id, data=data)
@@ -55,9 +58,10 @@ def study(config: StudyConfig) -> Outcome:
             arm: sft.submit(config, run.id, arm, data=lessons, base=before, weighting=arm)
             for arm in config.arms
         }
+        reinforce = verl if config.rl_engine == "verl" else grpo
         start = {"base": before, **trained}[config.rl_from] if config.rl_arms else None
         trained |= {
-            reward: grpo.submit(config, run.id, reward, data=data, base=start, reward=reward)
+            reward: reinforce.submit(config, run.id, reward, data=data, base=start, reward=reward)
             for reward in config.rl_arms
         }
         measured = {

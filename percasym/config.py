@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from percasym.errors import PercasymError
+from percasym.grpo.verl.config import check_reach
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.rewards import parse_reward
 from percasym.sft.weighting import parse_weighting
@@ -177,6 +178,9 @@ class SFTSection(PostTrainingSection):
 class RLSection(PostTrainingSection):
     """Reinforcement learning by GRPO: the same for every reward."""
 
+    rl_engine: Literal["embedded", "verl"] = Field(
+        "embedded", description="embedded: one process, for miniatures; verl: Ray and vLLM, for clusters."
+    )
     rl_steps: int = Field(100, ge=1, le=10_000_000, description="Optimizer steps of each reward.")
     rl_prompts: int = Field(8, ge=1, le=65_536, description="Items of one step.")
     rl_group_size: int = Field(8, ge=2, le=1024, description="Responses that are sampled to each item.")
@@ -187,6 +191,9 @@ class RLSection(PostTrainingSection):
     rl_clip_high: float = Field(0.2, ge=0, le=10, description="How far above 1; 0.28 is DAPO's.")
     rl_normalisation: Literal["grpo", "dr_grpo", "dapo"] = Field(
         "grpo", description="How rewards and lengths are normalised."
+    )
+    rl_overrides: list[str] = Field(
+        default=[], max_length=64, description="Overrides of verl's own settings, each as name=value."
     )
     rl_credit: Literal["response", "span"] = Field(
         "response", description="span: captions are credited by a_p alone, the rest by the reward."
@@ -248,6 +255,8 @@ class StudyConfig(MachineSection, Experiment):
                 parse_weighting(arm)
             for reward in self.rl_arms:
                 parse_reward(reward)
+                if self.rl_engine == "verl":
+                    check_reach(reward, self.rl_credit, self.lora_rank)
             self.load_puzzle(self.style)
         except PercasymError as error:
             raise ValueError(str(error)) from None

@@ -1,9 +1,11 @@
 """One reward: a model that goes on learning from its own responses, as far as the reward likes them."""
 
 from pathlib import Path
+from typing import Any
 
 from percasym.config import RLSection
 from percasym.grpo.config import GRPOConfig
+from percasym.grpo.verl.config import VerlConfig
 from tasks.show import show_training
 from tasks.stage import VOLATILE, Work, stage
 from tasks.training import post_training, train
@@ -11,24 +13,40 @@ from tasks.training import post_training, train
 
 @stage(children=("percasym.grpo.__main__",))
 def grpo(work: Work, config: RLSection, data: Path, base: Path | str, reward: str) -> None:
+    """With the embedded engine."""
+    train(work, GRPOConfig, config, **_settings(work, config, data, base, reward))
+    show_training(work.folder / VOLATILE, reward)
+
+
+@stage(children=("percasym.grpo.verl.__main__",))
+def verl(work: Work, config: RLSection, data: Path, base: Path | str, reward: str) -> None:
+    """With verl, on as many GPUs as the machine's settings name ranks."""
     train(
         work,
-        GRPOConfig,
+        VerlConfig,
         config,
-        model=str(base / "model" if isinstance(base, Path) else base),
-        dataset=str(data),
-        reward=reward,
-        steps=config.rl_steps,
-        prompts=config.rl_prompts,
-        group_size=config.rl_group_size,
-        micro_batch_size=work.machine.micro_batch_size,
-        learning_rate=config.rl_learning_rate,
-        temperature=config.rl_temperature,
-        kl=config.rl_kl,
-        clip_low=config.rl_clip_low,
-        clip_high=config.rl_clip_high,
-        normalisation=config.rl_normalisation,
-        credit=config.rl_credit,
-        **post_training(config, work),
+        gpus=work.machine.ranks,
+        overrides=tuple(config.rl_overrides),
+        **_settings(work, config, data, base, reward),
     )
     show_training(work.folder / VOLATILE, reward)
+
+
+def _settings(work: Work, config: RLSection, data: Path, base: Path | str, reward: str) -> dict[str, Any]:
+    return {
+        "model": str(base / "model" if isinstance(base, Path) else base),
+        "dataset": str(data),
+        "reward": reward,
+        "steps": config.rl_steps,
+        "prompts": config.rl_prompts,
+        "group_size": config.rl_group_size,
+        "micro_batch_size": work.machine.micro_batch_size,
+        "learning_rate": config.rl_learning_rate,
+        "temperature": config.rl_temperature,
+        "kl": config.rl_kl,
+        "clip_low": config.rl_clip_low,
+        "clip_high": config.rl_clip_high,
+        "normalisation": config.rl_normalisation,
+        "credit": config.rl_credit,
+        **post_training(config, work),
+    }

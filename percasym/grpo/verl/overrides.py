@@ -77,6 +77,7 @@ def environment(config: VerlConfig, on_gpu: bool) -> dict[str, str]:
         names |= {
             "VERL_USE_EXTERNAL_MODULES": f"{PLUGINS}.platform",
             "VERL_PLATFORM": "cpu",
+            "RAY_worker_niceness": "0",  # of 15, workers starve beside anything else on the same cores
             "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         }

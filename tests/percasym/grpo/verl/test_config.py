@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from percasym.errors import PercasymError
 from percasym.grpo.config import GRPOConfig
-from percasym.grpo.verl import trainer
+from percasym.grpo.verl import config, trainer
 from percasym.grpo.verl.config import VerlConfig
 
 Settings = Callable[..., VerlConfig]
@@ -36,7 +36,7 @@ def test_what_verl_cannot_do_is_said_before_it_starts(
 def test_a_missing_verl_is_one_line_that_says_what_to_install(
     rl: GRPOConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(trainer, "find_spec", lambda name: None)
+    monkeypatch.setattr(config, "find_spec", lambda name: None)
     with pytest.raises(PercasymError, match="verl and vllm not installed: pip install") as error:
         trainer.train(VerlConfig.model_validate(rl.model_dump()))
     assert "\n" not in str(error.value)
