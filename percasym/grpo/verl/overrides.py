@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoTokenizer
 
 from percasym.grpo.verl.config import VerlConfig
 
@@ -73,15 +73,16 @@ def environment(config: VerlConfig, on_gpu: bool) -> dict[str, str]:
     }
     if not config.train_vision:
         names["PERCASYM_FREEZE_VISION"] = "1"
+    plugins = [] if AutoTokenizer.from_pretrained(config.model).encode("\n") else [f"{PLUGINS}.turns"]
     if not on_gpu:
+        plugins.append(f"{PLUGINS}.platform")
         names |= {
-            "VERL_USE_EXTERNAL_MODULES": f"{PLUGINS}.platform",
             "VERL_PLATFORM": "cpu",
             "RAY_worker_niceness": "0",  # of 15, workers starve beside anything else on the same cores
             "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         }
-    return names
+    return {**names, "VERL_USE_EXTERNAL_MODULES": ",".join(plugins)} if plugins else names
 
 
 def _data(config: VerlConfig, files: Files) -> dict[str, Any]:
