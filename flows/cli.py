@@ -265,11 +265,13 @@ def _conclude(outcome: Any) -> None:
 
     from percasym.tables import model_table
     from percasym.tracking import Tracker
-    from tasks.records import label
 
     Console().print(
         model_table(
-            {label(name): json.loads(Path(path).read_text()) for name, path in outcome.summaries.items()}
+            {
+                outcome.labels[name]: json.loads(Path(path).read_text())
+                for name, path in outcome.summaries.items()
+            }
         )
     )
     typer.echo(f"report   {outcome.report}")

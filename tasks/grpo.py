@@ -4,13 +4,16 @@ from pathlib import Path
 
 from percasym.config import RLSection
 from percasym.grpo.config import GRPOConfig
+from tasks.caption import CAPTIONS
 from tasks.show import show_training
 from tasks.stage import VOLATILE, Work, stage
 from tasks.training import post_training, train
 
 
 @stage(children=("percasym.grpo.__main__",))
-def grpo(work: Work, config: RLSection, data: Path, base: Path | str, reward: str) -> None:
+def grpo(
+    work: Work, config: RLSection, data: Path, base: Path | str, reward: str, captions: Path | None = None
+) -> None:
     train(
         work,
         GRPOConfig,
@@ -18,6 +21,7 @@ def grpo(work: Work, config: RLSection, data: Path, base: Path | str, reward: st
         model=str(base / "model" if isinstance(base, Path) else base),
         dataset=str(data),
         reward=reward,
+        captions=captions and captions / CAPTIONS,
         steps=config.rl_steps,
         prompts=config.rl_prompts,
         group_size=config.rl_group_size,
