@@ -156,6 +156,47 @@ def coupling(
 
 
 @app.command()
+def audit_surrogates(
+    model: Annotated[str, typer.Argument(help="Checkpoint that responds: a folder or a Hub id.")],
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    split: Annotated[str, typer.Option(help="Labelled split.")] = "validation",
+    items: Annotated[int, typer.Option(min=1, help="Items of it, the first ones.")] = 64,
+    group_size: Annotated[int, typer.Option(min=2, help="Responses that are sampled to each.")] = 8,
+    teacher: Annotated[str, typer.Option(help="Checkpoint that captions for the surrogate teacher.")] = "",
+    surrogates: Annotated[
+        str, typer.Option(help="Names, or path/to/file.py:function, by commas; none: all that are possible.")
+    ] = "",
+    max_new_tokens: Annotated[int, typer.Option(min=8, help="Longest response.")] = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Say how well each surrogate stands in for a_p, and at what cost, where the truth is known."""
+    from transformers.utils import logging
+
+    from percasym.grpo.audit import AuditConfig, run
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    config = AuditConfig(
+        model=model,
+        dataset=str(data),
+        split=split,
+        items=items,
+        group_size=group_size,
+        surrogates=tuple(name for name in surrogates.split(",") if name),
+        teacher=teacher,
+        max_new_tokens=max_new_tokens,
+        seed=seed,
+    )
+    with _bar("sampling", items) as advance:
+        *_, last = map(advance, run(config))
+    found = {name: value for name, value in last.items() if name != "kind"}
+    from percasym.tables import surrogate_tables
+
+    _show(found, as_json, surrogate_tables)
+
+
+@app.command()
 def report(
     name: Annotated[str, typer.Argument(help="Name of a study.")] = "mini",
     out: Annotated[Path | None, typer.Option(help="Folder to copy the report and its figures to.")] = None,
@@ -224,11 +265,13 @@ def _conclude(outcome: Any) -> None:
 
     from percasym.tables import model_table
     from percasym.tracking import Tracker
-    from tasks.records import label
 
     Console().print(
         model_table(
-            {label(name): json.loads(Path(path).read_text()) for name, path in outcome.summaries.items()}
+            {
+                outcome.labels[name]: json.loads(Path(path).read_text())
+                for name, path in outcome.summaries.items()
+            }
         )
     )
     typer.echo(f"report   {outcome.report}")

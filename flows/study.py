@@ -10,9 +10,11 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
+from flows.stand_ins import prepare
 from percasym import launch
 from percasym.config import Experiment, StudyConfig
 from percasym.grpo.verl.config import check_installed
+from percasym.rewards import BEST, chosen
 from percasym.tracking import Run, Tracker
 from tasks.base import base
 from tasks.diagnose import diagnose
@@ -38,6 +40,8 @@ class Outcome(BaseModel):
     """Path of the report."""
     summaries: dict[str, str]
     """Path of the summary of each model: a, a_p, a_r and more, with intervals."""
+    labels: dict[str, str]
+    """How a reader should see each model."""
 
 
 @flow(name="study", flow_run_name="{config.name}")
@@ -58,30 +62,49 @@ def study(config: StudyConfig) -> Outcome:
             arm: sft.submit(config, run.id, arm, data=lessons, base=before, weighting=arm)
             for arm in config.arms
         }
-        reinforce = verl if config.rl_engine == "verl" else grpo
-        start = {"base": before, **trained}[config.rl_from] if config.rl_arms else None
-        trained |= {
-            reward: reinforce.submit(config, run.id, reward, data=data, base=start, reward=reward)
-            for reward in config.rl_arms
-        }
-        measured = {
-            name: evaluate.submit(config, run.id, name, data=data, model=model)
-            for name, model in {"base": before, **trained}.items()
-        }
+        started = {"base": before, **trained}
+        aids = prepare(config, run.id, data, started)
+
+        def reinforce(arm: str, reward: str) -> PrefectFuture[Reference]:
+            engine = verl if config.rl_engine == "verl" else grpo
+            start = started[config.rl_from]
+            return engine.submit(config, run.id, arm, data=data, base=start, reward=reward, **aids.of(reward))
+
+        def measure(name: str, model: Any) -> PrefectFuture[Reference]:
+            return evaluate.submit(config, run.id, name, data=data, model=model)
+
+        undecided = [reward for reward, surrogate in config.surrogates().items() if surrogate == BEST]
+        rewarded = {reward: reinforce(reward, reward) for reward in config.rl_arms if reward not in undecided}
+        measured = {name: measure(name, model) for name, model in {**started, **rewarded}.items()}
+
+        best, doubts = None, []
+        if undecided:  # only now, so that nothing else waits for the audit
+            try:
+                best = aids.best()
+            except Exception as error:
+                doubts.append(error)
+            else:
+                rewarded |= {reward: reinforce(reward, chosen(reward, best)) for reward in undecided}
+                measured |= {reward: measure(reward, rewarded[reward]) for reward in undecided}
+        rewarded = {reward: rewarded[reward] for reward in config.rl_arms if reward in rewarded}
 
         failures: list[Exception] = []
         _finished({"data": data, "lessons": lessons, "base": before}, failures)
         models = _finished(trained, failures)
-        results = _finished(measured, failures)
+        _finished({"audit": aids.audit, "captions": aids.captions}, failures)
+        models |= _finished(rewarded, failures)
+        results = _finished({name: measured[name] for name in [*started, *rewarded]}, failures)
+        failures += doubts
         if failures:
             raise failures[0]
 
         told: dict[str, Any] = {"data": data, "results": results, "trainings": models}
-        told["start"] = config.rl_from
+        told |= {"start": config.rl_from, "best": best}
         account = diagnose.submit(config, run.id, **told)
-        page = report.submit(config, run.id, lessons=lessons, **told)
+        page = report.submit(config, run.id, lessons=lessons, audit=aids.audit, **told)
 
-        single = {"generate": data, "distill": lessons, "base": before, "diagnose": account, "report": page}
+        single = {"generate": data, "distill": lessons, "base": before, "caption": aids.captions}
+        single |= {"audit": aids.audit, "diagnose": account, "report": page}
         stages = _finished(single, failures)
         stages |= {f"{model.stage} {arm}": model for arm, model in models.items()}
         stages |= {f"evaluate {name}": result for name, result in results.items()}
@@ -89,11 +112,15 @@ def study(config: StudyConfig) -> Outcome:
             raise failures[0]
 
         run.tags({f"stage.{name.replace(' ', '.')}": reference.run for name, reference in stages.items()})
-        _register(config.name, models)
+        labels = {name: label(name, best) for name in results}
+        if best:
+            run.tags({"surrogate.best": best})
+        _register(config.name, models, labels)
         outcome = Outcome(
             run=run.id,
             report=str(stages["report"].path / PAGE),
             summaries={name: str(reference.path / SUMMARY) for name, reference in results.items()},
+            labels=labels,
         )
         summaries = {name: json.loads(Path(path).read_text()) for name, path in outcome.summaries.items()}
         for name, summary in summaries.items():
@@ -101,7 +128,7 @@ def study(config: StudyConfig) -> Outcome:
                 {figure: (summary[figure] or {}).get("value") for figure in FIGURES}, prefix=f"{name}/"
             )
         show_study(
-            {label(name): summary for name, summary in summaries.items()},
+            {labels[name]: summary for name, summary in summaries.items()},
             {name: reference.run for name, reference in stages.items()},
             outcome.report,
         )
@@ -128,7 +155,7 @@ def _finished(futures: Mapping[str, Any], failures: list[Exception]) -> dict[str
     return references
 
 
-def _register(name: str, models: Mapping[str, Reference]) -> None:
+def _register(name: str, models: Mapping[str, Reference], labels: Mapping[str, str]) -> None:
     """Registers the trained models as versions of `name`, and moves its aliases.
 
     `baseline` is the token mean, and `best` has the highest a on the validation split, never on the test
@@ -136,7 +163,12 @@ def _register(name: str, models: Mapping[str, Reference]) -> None:
     """
     tracker = Tracker.current()
     versions = {
-        arm: tracker.register(name, f"{model.uri}/model", model.run, {"arm": arm, "digest": model.digest})
+        arm: tracker.register(
+            name,
+            f"{model.uri}/model",
+            model.run,
+            {"arm": arm, "label": labels[arm], "digest": model.digest},
+        )
         for arm, model in models.items()
     }
     aliases = {"baseline": "token_mean"} if "token_mean" in models else {}

@@ -8,6 +8,7 @@ the Prefect UI, the presets, and what `--set` changes.
 import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
@@ -175,7 +176,22 @@ class SFTSection(PostTrainingSection):
     )
 
 
-class RLSection(PostTrainingSection):
+class GroupSection(EvaluationSection):
+    """Groups of responses, to learn from or to audit by."""
+
+    seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
+    rl_group_size: int = Field(8, ge=2, le=1024, description="Responses that are sampled to each item.")
+
+
+class AuditSection(GroupSection):
+    """How well each surrogate stands in for a_p, found out before reinforcement learning."""
+
+    rl_audit_items: int = Field(
+        64, ge=1, le=1_000_000, description="Validation items that surrogates are audited on."
+    )
+
+
+class RLSection(PostTrainingSection, GroupSection):
     """Reinforcement learning by GRPO: the same for every reward."""
 
     rl_engine: Literal["embedded", "verl"] = Field(
@@ -183,7 +199,6 @@ class RLSection(PostTrainingSection):
     )
     rl_steps: int = Field(100, ge=1, le=10_000_000, description="Optimizer steps of each reward.")
     rl_prompts: int = Field(8, ge=1, le=65_536, description="Items of one step.")
-    rl_group_size: int = Field(8, ge=2, le=1024, description="Responses that are sampled to each item.")
     rl_learning_rate: float = Field(1e-6, gt=0, le=1, description="Learning rate, after no warm-up.")
     rl_temperature: float = Field(1.0, gt=0, le=10, description="Of the sampling.")
     rl_kl: float = Field(0.0, ge=0, le=10, description="Weight of the divergence from where it starts.")
@@ -213,12 +228,22 @@ class NameSection(Section):
     rl_arms: list[str] = Field(
         default=[],
         max_length=64,
-        description="Rewards to compare: outcome, perception_aware:0.5 (0 to 1); none: no GRPO.",
+        description="Rewards to compare: outcome, perception_aware:0.5 (0 to 1), surrogate:agreement:0.5, "
+        "surrogate:best:0.5 (the audit's first); none: no GRPO.",
     )
     rl_from: str = Field("token_mean", description="The arm that GRPO starts from, or base.")
+    rl_teacher: str = Field(
+        "",
+        description="Captions for surrogate:teacher:0.5: an arm, base, a folder or a Hub id; empty: nobody.",
+    )
+
+    def surrogates(self) -> dict[str, str]:
+        """The rewards that are surrogates, each with its surrogate's name, which may be best."""
+        found = {reward: parse_reward(reward).surrogate for reward in self.rl_arms}
+        return {reward: surrogate for reward, surrogate in found.items() if surrogate}
 
 
-class Experiment(SFTSection, RLSection, BaseSection, DistillSection, DataSection, NameSection):
+class Experiment(SFTSection, RLSection, AuditSection, BaseSection, DistillSection, DataSection, NameSection):
     """All that decides what comes out."""
 
 
@@ -226,7 +251,7 @@ def _in_order(schema: dict[str, Any]) -> None:
     """Puts the form's fields in the order of the method, which inheritance does not."""
     sections: list[type[Section]] = [
         *(NameSection, PuzzleSection, DataSection, DistillSection, TeacherSection),
-        *(BaseSection, SFTSection, RLSection, PostTrainingSection),
+        *(BaseSection, SFTSection, RLSection, GroupSection, AuditSection, PostTrainingSection),
         *(TrainerSection, EvaluationSection, MachineSection),
     ]
     names = [name for section in sections for name in section.__annotations__]
@@ -244,6 +269,8 @@ class StudyConfig(MachineSection, Experiment):
             raise ValueError("arms and rl_arms: each loss and each reward once")
         if self.rl_arms and self.rl_from not in ("base", *self.arms):
             raise ValueError(f"rl_from={self.rl_from}: take one of the arms, or base")
+        if self.rl_arms and not self._is_model(self.rl_teacher):
+            raise ValueError(f"rl_teacher={self.rl_teacher}: take an arm, base, a folder or a Hub id")
         if self.rl_arms and self.rl_items < self.rl_prompts:
             raise ValueError("rl_items must be at least rl_prompts")
         if self.warmup_steps >= min(self.sft_steps, self.pretrain_steps or self.sft_steps):
@@ -253,14 +280,22 @@ class StudyConfig(MachineSection, Experiment):
         try:
             for arm in self.arms:
                 parse_weighting(arm)
-            for reward in self.rl_arms:
-                parse_reward(reward)
-                if self.rl_engine == "verl":
+            if "teacher" in self.surrogates().values() and not self.rl_teacher:
+                raise ValueError("rl_arms: surrogate:teacher wants rl_teacher: an arm, base, or a checkpoint")
+            if self.rl_engine == "verl":
+                for reward in self.rl_arms:
                     check_reach(reward, self.rl_credit, self.lora_rank)
             self.load_puzzle(self.style)
         except PercasymError as error:
             raise ValueError(str(error)) from None
         return self
+
+    def _is_model(self, name: str) -> bool:
+        return (
+            name in ("", "base", *self.arms)
+            or Path(name).is_dir()
+            or bool(re.fullmatch(r"\w[\w.-]*/[\w.-]+", name))
+        )
 
     def over(self, lams: Iterable[float]) -> "StudyConfig":
         """The same study with these fixed weights of the perception loss in place of those it has."""

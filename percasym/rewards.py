@@ -8,6 +8,7 @@ A reward is a weighted sum of fields of a `Score`, written as text:
     format                        whether the response is well formed
     0.9*a+0.1*format              any sum of fields, as that of the curriculum paper (arXiv 2605.20177)
     surrogate:agreement:0.5       perception_aware with what stands in for a_p: see percasym.surrogates
+    surrogate:best:0.5            in a study: with the surrogate that its audit ranks first
 """
 
 import math
@@ -34,6 +35,9 @@ class Reward:
         return fields + self.alpha * stand_in
 
 
+BEST = "best"
+"""Stands for the surrogate that an audit ranks first, until `chosen` puts that one's name in its place."""
+
 _NAMED = {"outcome": "a", "format": "format"}
 _MIXED = {"perception_aware": "a_p", "perception_aware_partial": "a_p_partial"}
 _TERM = re.compile(r"(?:(?P<weight>[0-9.]+)\*)?(?P<field>\w+)")
@@ -48,7 +52,8 @@ def parse_reward(text: str) -> Reward:
     name, colon, number = text.partition(":")
     if name == "surrogate":
         surrogate, _, number = number.rpartition(":")
-        load_surrogate(surrogate)
+        if surrogate != BEST:
+            load_surrogate(surrogate)
         alpha = _alpha(text, f"surrogate:{surrogate}", number)
         return Reward((("a", 1 - alpha),), surrogate, alpha)
     if name in _MIXED:
@@ -66,6 +71,11 @@ def parse_reward(text: str) -> Reward:
             )
         weights.append((match["field"], weight))
     return Reward(tuple(weights))
+
+
+def chosen(reward: str, surrogate: str) -> str:
+    """The text of a surrogate:best:ALPHA with `surrogate` in the place of best."""
+    return f"surrogate:{surrogate}:{reward.rpartition(':')[2]}"
 
 
 def _alpha(text: str, name: str, number: str) -> float:

@@ -54,6 +54,22 @@ def coupling_tables(found: Mapping[str, Any]) -> list[Table]:
     return [correlations, shares]
 
 
+def surrogate_tables(found: Mapping[str, Any]) -> list[Table]:
+    """What `diagnostics.surrogate_audit` says: the surrogates, the best one first."""
+    right = f"{100 * found['right']:.1f}% of {found['rollouts']} captions are right"
+    table = Table("surrogate", "r with a_p within groups", "pooled", "false positives", "ms", title=right)
+    for name, figures in found["surrogates"].items():
+        false = figures["false_positives"]
+        table.add_row(
+            name,
+            _correlation(figures["within"]),
+            _correlation(figures["pooled"]),
+            "-" if false is None else f"{100 * false:.1f}%",
+            f"{1000 * figures['seconds']:.2g}",
+        )
+    return [table]
+
+
 def _correlation(estimate: Mapping[str, float] | None) -> str:
     if estimate is None:
         return "-"

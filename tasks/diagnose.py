@@ -19,9 +19,11 @@ def diagnose(
     results: dict[str, Path],
     trainings: dict[str, Path],
     start: str,
+    best: str | None,
 ) -> None:
     from percasym.diagnostics.diagnosis import diagnose as account_for
 
-    diagnosis = account_for(model_records(results, trainings, start), data, "test", sweep_points(results))
+    models = model_records(results, trainings, start, best)
+    diagnosis = account_for(models, data, "test", sweep_points(results))
     (work.folder / DIAGNOSIS).write_text(json.dumps(diagnosis, indent=2))
     show_markdown("diagnosis", diagnosis["headline"])

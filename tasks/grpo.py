@@ -6,20 +6,25 @@ from typing import Any
 from percasym.config import RLSection
 from percasym.grpo.config import GRPOConfig
 from percasym.grpo.verl.config import VerlConfig
+from tasks.caption import CAPTIONS
 from tasks.show import show_training
 from tasks.stage import VOLATILE, Work, stage
 from tasks.training import post_training, train
 
 
 @stage(children=("percasym.grpo.__main__",))
-def grpo(work: Work, config: RLSection, data: Path, base: Path | str, reward: str) -> None:
+def grpo(
+    work: Work, config: RLSection, data: Path, base: Path | str, reward: str, captions: Path | None = None
+) -> None:
     """With the embedded engine."""
-    train(work, GRPOConfig, config, **_settings(work, config, data, base, reward))
+    train(work, GRPOConfig, config, **_settings(work, config, data, base, reward, captions))
     show_training(work.folder / VOLATILE, reward)
 
 
 @stage(children=("percasym.grpo.verl.__main__",))
-def verl(work: Work, config: RLSection, data: Path, base: Path | str, reward: str) -> None:
+def verl(
+    work: Work, config: RLSection, data: Path, base: Path | str, reward: str, captions: Path | None = None
+) -> None:
     """With verl, on as many GPUs as the machine's settings name ranks."""
     train(
         work,
@@ -27,16 +32,19 @@ def verl(work: Work, config: RLSection, data: Path, base: Path | str, reward: st
         config,
         gpus=work.machine.ranks,
         overrides=tuple(config.rl_overrides),
-        **_settings(work, config, data, base, reward),
+        **_settings(work, config, data, base, reward, captions),
     )
     show_training(work.folder / VOLATILE, reward)
 
 
-def _settings(work: Work, config: RLSection, data: Path, base: Path | str, reward: str) -> dict[str, Any]:
+def _settings(
+    work: Work, config: RLSection, data: Path, base: Path | str, reward: str, captions: Path | None
+) -> dict[str, Any]:
     return {
         "model": str(base / "model" if isinstance(base, Path) else base),
         "dataset": str(data),
         "reward": reward,
+        "captions": captions and captions / CAPTIONS,
         "steps": config.rl_steps,
         "prompts": config.rl_prompts,
         "group_size": config.rl_group_size,

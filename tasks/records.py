@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from percasym.rewards import BEST
 from tasks.evaluate import RESULTS
 from tasks.stage import VOLATILE
 from tasks.training import ROLLOUTS
@@ -23,13 +24,14 @@ LABELS = {
 
 
 def model_records(
-    results: Mapping[str, Path], trainings: Mapping[str, Path], start: str
+    results: Mapping[str, Path], trainings: Mapping[str, Path], start: str, best: str | None = None
 ) -> "list[ModelRecord]":
     """A record for each evaluated model, the base first.
 
     Args:
         trainings: what fine-tuning or reinforcement learning left of every other model.
         start: the model that all reinforcement learning started from.
+        best: the surrogate that the audit ranked first, if there was one.
     """
     from percasym.diagnostics.records import ModelRecord
 
@@ -40,7 +42,7 @@ def model_records(
         records.append(
             ModelRecord(
                 name=name,
-                label=label(name),
+                label=label(name, best),
                 kind="base" if name == "base" else "rl" if rollouts else "sft",
                 results=folder / RESULTS,
                 training=training / VOLATILE if training else None,
@@ -61,11 +63,24 @@ def sweep_points(results: Mapping[str, Path]) -> "list[SweepPoint]":
     return [SweepPoint(float(name.partition(":")[2]), folder / RESULTS) for name, folder in fixed.items()]
 
 
-def label(name: str) -> str:
-    """How a reader should see an arm, or a reward."""
+def label(name: str, best: str | None = None) -> str:
+    """How a reader should see an arm, or a reward; `best` is what surrogate:best stood for."""
     kind, _, argument = name.partition(":")
     if kind == "fixed":
         return f"λ = {argument}"
     if kind == "perception_aware":
         return f"GRPO, α = {argument}"
+    if kind == "perception_aware_partial":
+        return f"GRPO, partial credit, α = {argument}"
+    if kind == "surrogate":
+        surrogate, _, alpha = argument.rpartition(":")
+        what = f"surrogate {_short(surrogate)}"
+        if surrogate == BEST:
+            what = f"best surrogate: {_short(best)}" if best else "best surrogate"
+        return f"GRPO, {what}, α = {alpha}"
     return LABELS.get(name, name)
+
+
+def _short(surrogate: str) -> str:
+    """A user's surrogate by its file and function."""
+    return Path(surrogate).name

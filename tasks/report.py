@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from percasym.config import Experiment
+from tasks.audit import AUDIT
 from tasks.distill import REPORT as DISTILLATION
 from tasks.records import model_records, sweep_points
 from tasks.show import show_figures
@@ -22,6 +23,8 @@ def report(
     results: dict[str, Path],
     trainings: dict[str, Path],
     start: str,
+    best: str | None,
+    audit: Path | None,
 ) -> None:
     from percasym.report import ReportInput, write_report
 
@@ -29,13 +32,14 @@ def report(
     write_report(
         ReportInput(
             title=config.name,
-            models=model_records(results, trainings, start),
+            models=model_records(results, trainings, start, best),
             dataset=data,
             split="test",
             stand_ins=stand_ins(config),
             config=config.model_dump(mode="json"),
             facts=facts(distillation),
             sweep=sweep_points(results),
+            audit=json.loads((audit / AUDIT).read_text()) if audit else None,
         ),
         work.folder,
     )

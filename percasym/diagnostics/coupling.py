@@ -67,28 +67,39 @@ def coupling(groups: Iterable[Sequence[Mapping[str, Any]]], resamples: int = RES
         raise ValueError("coupling: there are no rollouts")
     every = np.concatenate(tables)
     right, seen = every[:, 0] > 0, every[:, 1] > 0
-    rng = numpy_stream(stream("coupling", len(tables), every.sum(axis=0).tolist()))
-    weights = np.concatenate([
-        np.ones((1, len(tables))),
-        rng.multinomial(len(tables), np.full(len(tables), 1 / len(tables)), resamples),
-    ])  # fmt: skip
-
-    def correlation(column: int) -> Correlation:
-        centred = [table - table.mean(axis=0) for table in tables]
-        return Correlation(
-            pooled=_estimate(weights @ _sums(tables, column), len(every)),
-            within=_estimate(weights @ _sums(centred, column), len(every)),
-        )
-
+    with_perception, with_reasoning = correlations(tables, resamples)
     return Coupling(
-        a_p=correlation(1),
-        a_own=correlation(2),
+        a_p=with_perception,
+        a_own=with_reasoning,
         no_spread=float(np.mean([table[:, 0].min() == table[:, 0].max() for table in tables])),
         lucky=_share(right & ~seen, right),
         unlucky=_share(seen & ~right, seen),
         groups=len(tables),
         rollouts=len(every),
     )
+
+
+def correlations(tables: Sequence[Array], resamples: int = RESAMPLES) -> list[Correlation]:
+    """Pearson's r of the first column with each other one, pooled and within groups, with their intervals.
+
+    Args:
+        tables: one for each group, (rollouts of the group, columns).
+        resamples: of the groups, for the intervals; the same tables give the same intervals.
+    """
+    every = np.concatenate(tables)
+    rng = numpy_stream(stream("coupling", len(tables), every.sum(axis=0).tolist()))
+    weights = np.concatenate([
+        np.ones((1, len(tables))),
+        rng.multinomial(len(tables), np.full(len(tables), 1 / len(tables)), resamples),
+    ])  # fmt: skip
+    centred = [table - table.mean(axis=0) for table in tables]
+    return [
+        Correlation(
+            pooled=_estimate(weights @ _sums(tables, column), len(every)),
+            within=_estimate(weights @ _sums(centred, column), len(every)),
+        )
+        for column in range(1, every.shape[1])
+    ]
 
 
 class CouplingWindow(TypedDict):

@@ -1,10 +1,12 @@
 """The config of one reinforcement learning by GRPO."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from percasym.rewards import parse_reward
+from percasym.errors import PercasymError
+from percasym.rewards import BEST, parse_reward
 from percasym.training.config import TrainingConfig
 
 
@@ -19,6 +21,9 @@ class GRPOConfig(TrainingConfig, frozen=True):
     reward: str = Field(
         default="outcome",
         description="outcome, perception_aware:ALPHA, or a sum such as 0.9*a+0.1*format; see rewards.py",
+    )
+    captions: Path | None = Field(
+        default=None, description="A teacher's captions of the split, for surrogates: see captioning.py"
     )
     prompts: int = Field(default=8, gt=0, description="Items that one step learns from")
     group_size: int = Field(default=8, ge=2, description="Responses to each of them")
@@ -47,5 +52,9 @@ class GRPOConfig(TrainingConfig, frozen=True):
 
     @model_validator(mode="after")
     def _has_a_reward(self) -> Self:
-        parse_reward(self.reward)
+        surrogate = parse_reward(self.reward).surrogate
+        if surrogate == BEST:
+            raise PercasymError(f"{self.reward}: only a study finds out which surrogate is best; name one")
+        if surrogate == "teacher" and self.captions is None:
+            raise PercasymError(f"{self.reward} wants a teacher's captions of the split: give captions")
         return self

@@ -1,8 +1,9 @@
 """Responses that the policy samples, judged, and as what the policy learns from."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from PIL.Image import Image
 from transformers import ProcessorMixin
 
 from percasym.engines import Engine, Request, Sampling
+from percasym.errors import PercasymError
 from percasym.judgement import Score, score
 from percasym.models.prompting import Sample, assistant_text, encode
 from percasym.puzzles.registry import load_spec
@@ -60,13 +62,28 @@ class Rollout:
 Group = list[Rollout]
 
 
+@dataclass(frozen=True)
+class Aids:
+    """What surrogates may use beside the responses."""
+
+    captions: Mapping[str, str] | None = None
+    """A teacher's caption of each item, by its id."""
+    gains: Callable[[Sequence[Rollout]], Sequence[float]] | None = None
+    """What the image adds to each caption: `percasym.grpo.blinding.image_gains` of the present policy."""
+
+
 def roll_out(
-    engine: Engine, rows: Iterable[Mapping[str, Any]], size: int, sampling: Sampling, reward: Reward
+    engine: Engine,
+    rows: Iterable[Mapping[str, Any]],
+    size: int,
+    sampling: Sampling,
+    reward: Reward,
+    aids: Aids = Aids(),
 ) -> list[Group]:
     """A group of `size` judged responses to each row, in the order of the rows.
 
     Raises:
-        PercasymError: a row whose puzzle cannot be read, or a surrogate that fails.
+        PercasymError: a row whose puzzle cannot be read, or a surrogate that fails or lacks what it needs.
     """
     by_id = {row["id"]: row for row in rows}
     requests = [
@@ -79,15 +96,10 @@ def roll_out(
     for id_, row in by_id.items():
         puzzle = load_spec(row["puzzle"])
         instance = puzzle.read_ground_truth(row["ground_truth"])
-        sampled = [completions[f"{sample}/{id_}"] for sample in range(size)]
-        texts = [row["prefix"] + completion.text for completion in sampled]
-        stand_ins = [0.0] * size
-        if reward.surrogate:
-            responses = [parse(text) for text in texts]
-            stand_ins = surrogate_values(reward.surrogate, Seen(puzzle, instance, responses), id_)
         group = []
-        for number, (completion, text, stand_in) in enumerate(zip(sampled, texts, stand_ins, strict=True)):
-            judged = score(puzzle, instance, text)
+        for number in range(size):
+            completion = completions[f"{number}/{id_}"]
+            judged = score(puzzle, instance, row["prefix"] + completion.text)
             group.append(
                 Rollout(
                     id=id_,
@@ -99,12 +111,39 @@ def roll_out(
                     ids=completion.ids,
                     truncated=completion.finish_reason == "length",
                     judged=judged,
-                    stand_in=stand_in,
-                    reward=reward(judged, stand_in),
+                    stand_in=0.0,
+                    reward=reward(judged),
                 )
             )
+        if reward.surrogate:
+            stand_ins = surrogate_values(reward.surrogate, as_seen(group, row, aids), id_)
+            group = [
+                replace(rollout, stand_in=stand_in, reward=reward(rollout.judged, stand_in))
+                for rollout, stand_in in zip(group, stand_ins, strict=True)
+            ]
         groups.append(group)
     return groups
+
+
+def as_seen(group: Group, row: Mapping[str, Any], aids: Aids) -> Seen:
+    """A group of responses to `row` as surrogates see it.
+
+    Raises:
+        PercasymError: the teacher's captions lack the item.
+    """
+    caption = None
+    if aids.captions is not None:
+        caption = aids.captions.get(row["id"])
+        if caption is None:
+            raise PercasymError(f"the teacher's captions lack the item {row['id']}: caption this split anew")
+    puzzle = load_spec(row["puzzle"])
+    return Seen(
+        puzzle=puzzle,
+        item=puzzle.read_ground_truth(row["ground_truth"]),
+        responses=[parse(rollout.prefix + rollout.text) for rollout in group],
+        teacher=caption,
+        gains=partial(aids.gains, group) if aids.gains else None,
+    )
 
 
 def micro_batch(processor: ProcessorMixin, rollouts: Sequence[Rollout]) -> MicroBatch:

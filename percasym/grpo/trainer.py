@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from percasym.captioning import read_captions
 from percasym.datasets import read_split
 from percasym.engines import Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
 from percasym.grpo.advantages import group_advantages, token_weights
+from percasym.grpo.blinding import image_gains
 from percasym.grpo.config import GRPOConfig
 from percasym.grpo.figures import mean_figures, step_figures
 from percasym.grpo.losses import TokenLogProbabilities, divergence, policy_loss
-from percasym.grpo.rollouts import Group, micro_batch, roll_out
+from percasym.grpo.rollouts import Aids, Group, Rollout, micro_batch, roll_out
 from percasym.models import load
 from percasym.rewards import parse_reward
 from percasym.seeding import digest
@@ -61,6 +63,7 @@ class Run(run.TrainingRun[GRPOConfig]):
                 f"{config.prompts} prompts a step want more than the {len(self.rows)} rows of {config.split}"
             )
         self.reward = parse_reward(config.reward)
+        self.aids = Aids(read_captions(config.captions) if config.captions else None, self._gains)
         self.engine = TransformersEngine(
             self.model, self.processor, min(config.validation_batch_size, config.prompts * config.group_size)
         )
@@ -121,7 +124,11 @@ class Run(run.TrainingRun[GRPOConfig]):
             max_tokens=config.max_new_tokens,
             seed=int(digest("rollouts", config.seed, self.step)[:15], 16),
         )
-        return roll_out(self.engine, rows, config.group_size, sampling, self.reward)
+        return roll_out(self.engine, rows, config.group_size, sampling, self.reward, self.aids)
+
+    def _gains(self, rollouts: Sequence[Rollout]) -> list[float]:
+        with self.autocast():
+            return image_gains(self.module, self.processor, rollouts, self.config.micro_batch_size)
 
     def _lessons(self, groups: Sequence[Group]) -> list[Lesson]:
         """The rollouts that there is something to learn from, in micro-batches of similar length."""

@@ -29,6 +29,7 @@ _DESCRIPTIONS = {
     "share_curves": "Perception's share of tokens, loss and update over the steps",
     "reinforcement": "Shares of right answers and captions among the sampled responses over the steps",
     "coupling": "Correlation of the outcome with perception and with reasoning over the steps",
+    "surrogate_audit": "Correlation with perception, false positives and cost of each surrogate",
     "causes": "Stacked bars of right answers and causes of wrong ones",
     "associations": "Correlation of the end-to-end outcome with perception and with reasoning",
     "caption_credit": "Distribution of the partial credit of captions",
@@ -54,6 +55,8 @@ class ReportInput:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else somebody needs to get the same numbers: sizes, seeds, wall time, machine."""
     sweep: Sequence[SweepPoint] = ()
+    audit: Mapping[str, Any] | None = None
+    """`percasym.diagnostics.surrogate_audit` as JSON, if a reward has a surrogate."""
 
 
 def write_report(study: ReportInput, out: Path) -> Path:
@@ -75,7 +78,7 @@ def write_report(study: ReportInput, out: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
         name: save(figure, name, folder, _DESCRIPTIONS[name])
-        for name, figure in draw(diagnosis, logs).items()
+        for name, figure in draw(diagnosis, logs, study.audit).items()
     }
     page = (
         _environment()
@@ -97,7 +100,9 @@ def write_report(study: ReportInput, out: Path) -> Path:
     return path
 
 
-def draw(diagnosis: Diagnosis, logs: Mapping[str, TrainingLog]) -> dict[str, Figure]:
+def draw(
+    diagnosis: Diagnosis, logs: Mapping[str, TrainingLog], audit: Mapping[str, Any] | None = None
+) -> dict[str, Figure]:
     """Every figure that the diagnosis has numbers for, by the name of its files."""
     tuned, reinforced = (
         {name: log for name, log in logs.items() if diagnosis["models"][name]["kind"] == kind}
@@ -110,6 +115,7 @@ def draw(diagnosis: Diagnosis, logs: Mapping[str, TrainingLog]) -> dict[str, Fig
         "share_curves": training_figures.share_curves(diagnosis),
         "reinforcement": reinforcement_figures.reinforcement(diagnosis, reinforced),
         "coupling": reinforcement_figures.coupling(diagnosis),
+        "surrogate_audit": reinforcement_figures.surrogate_audit(audit) if audit else None,
         "causes": error_figures.causes(diagnosis),
         "associations": error_figures.associations(diagnosis),
         "caption_credit": error_figures.caption_credit(diagnosis),

@@ -1,6 +1,7 @@
 """Reinforcement learning: what the policy's own responses were worth, and what the outcome followed."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,13 +13,19 @@ from percasym.diagnostics.coupling import SKILLS
 from percasym.diagnostics.diagnosis import Diagnosis
 from percasym.diagnostics.records import TrainingLog
 from percasym.report.style import (
+    GREY,
     INK,
     METRICS,
+    SIZE,
     Look,
     axis_labels,
+    interval,
     legend,
     model_looks,
+    name_rows,
     new_figure,
+    put,
+    put_near,
     shorten,
     title,
 )
@@ -79,6 +86,43 @@ def coupling(diagnosis: Diagnosis) -> Figure | None:
         for kind, dash in _KINDS.items()
     ]
     legend(figure, handles)
+    return figure
+
+
+def surrogate_audit(audit: Mapping[str, Any]) -> Figure:
+    """One row a surrogate, the best one first: correlation with a_p, false positives, cost of a response.
+
+    Args:
+        audit: `percasym.diagnostics.surrogate_audit.SurrogateAudit` as JSON.
+    """
+    names, found = list(audit["surrogates"]), list(audit["surrogates"].values())
+    figure, (truth, false, cost) = new_figure(0.85 + 0.28 * len(names), columns=3, sharey=True)
+    title(truth, "goes with $a_p$", METRICS["a_p"])
+    title(false, "false positives")
+    title(cost, "cost")
+    for row, figures in enumerate(found):
+        if pooled := figures["pooled"]:
+            truth.plot(pooled["value"], row, marker="o", markersize=4, color=METRICS["a_p"], fillstyle="none")
+        if within := figures["within"]:
+            interval(
+                truth, row, within, METRICS["a_p"], 1, marker="o", markersize=4, elinewidth=0.9, capsize=2
+            )
+        if (share := figures["false_positives"]) is not None:
+            false.barh(row, 100 * share, height=0.66, color=GREY)
+            put(false, 100 * share + 2.5, row, f"{100 * share:.0f}", size=SIZE, align="left")
+        milliseconds = 1000 * figures["seconds"]
+        cost.plot(milliseconds, row, marker="o", markersize=4, color=INK)
+        put_near(cost, milliseconds, row, f"{milliseconds:.2g}", (6, 0), va="center")
+    truth.axvline(0, color=INK, linewidth=0.7, alpha=0.5)
+    truth.set_xlim(-1.05, 1.05)
+    false.set_xlim(0, 118)
+    false.set_xticks([0, 25, 50, 75, 100])
+    cost.set_xscale("log")
+    cost.margins(x=0.25)
+    axis_labels(truth, "Pearson's r")
+    axis_labels(false, "% of wrong captions")
+    axis_labels(cost, "ms for each response")
+    name_rows([truth, false, cost], [Path(name).name for name in names])
     return figure
 
 

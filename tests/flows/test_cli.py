@@ -11,6 +11,14 @@ from flows import cli
 
 SMALL = ["--set", "rows=2", "--set", "cols=2", "--set", "side=64", "--set", "text=cells"]
 
+FAILING = """
+def nan(group):
+    return [float("nan")] * len(group.responses)
+
+def broken(group):
+    return 1 / 0
+"""
+
 
 def call(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
     """(exit code, standard output, standard error) of the command."""
@@ -68,7 +76,9 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
 
 
-@pytest.mark.parametrize("command", ["study", "sweep", "generate", "score", "coupling", "report", "presets"])
+@pytest.mark.parametrize(
+    "command", ["study", "sweep", "generate", "score", "coupling", "audit-surrogates", "report", "presets"]
+)
 def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capfd, command, "--help")
     assert code == 0
@@ -136,6 +146,60 @@ def test_the_coupling_of_grouped_responses(tmp_path: Path, capfd: pytest.Capture
     assert "0.58" in out
 
 
+def test_surrogates_are_audited(talker: Path, dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["audit-surrogates", talker, dataset, "--items", "2", "--group-size", "2"]
+    command += ["--max-new-tokens", "40", "--surrogates", "agreement,well_formed"]
+    code, out, err = call(capfd, *command, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert set(found) == {"surrogates", "right", "groups", "rollouts"}
+    assert set(found["surrogates"]) == {"agreement", "well_formed"}
+    code, out, _ = call(capfd, *command)
+    assert code == 0
+    assert "well_formed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--split", "tset"], "tset"),
+        (["--surrogates", "wishes"], "wishes"),
+        (["--surrogates", "teacher"], "wants a teacher"),
+        (["--surrogates", "own.py:nan"], "nan"),
+        (["--surrogates", "own.py:broken"], "ZeroDivisionError"),
+        (["--surrogates", "nowhere.py:f"], "nowhere.py"),
+        (["--teacher", "nowhere"], "nowhere"),
+        (["--group-size", "1"], "--group-size"),
+    ],
+)
+def test_a_mistake_in_an_audit_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    words: str,
+    talker: Path,
+    dataset: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(FAILING)
+    command = [
+        "audit-surrogates",
+        talker,
+        dataset,
+        "--items",
+        "1",
+        "--group-size",
+        "2",
+        "--max-new-tokens",
+        "8",
+    ]
+    code, out, err = call(capfd, *command, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
 def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     _, out, _ = call(capfd, "presets")
     assert [line.split()[0] for line in out.splitlines()] == ["mini", "gpu-mini", "paper"]
@@ -163,6 +227,7 @@ def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFix
         (["score", "nowhere", "nothing.jsonl"], "nowhere"),
         (["report", "mini", "--home", "nowhere"], "nowhere"),
         (["coupling", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["audit-surrogates", "nowhere", "neither"], "neither"),
         (["study", "--set", "rl_arms=fun"], "fun"),
         (["study", "--set", "rl_arms=perception_aware:2"], "alpha from 0 to 1"),
         (["study", "--set", "rl_arms=outcome", "--set", "rl_from=dwa"], "rl_from=dwa"),

@@ -173,6 +173,36 @@ def test_rewards_go_on_from_an_arm(first: Done) -> None:
     assert "GRPO, α = 0.5" in page
 
 
+def test_surrogates_are_audited_and_the_best_one_is_a_reward(
+    first: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"rl_teacher": "token_mean", "rl_audit_items": 2}
+    rewards = ["surrogate:agreement:0.5", "surrogate:best:0.5"]
+    doubtful = run(rl_arms=rewards, **settings)  # no caption of so small a model is right
+    assert "cannot tell which surrogate is best" in str(doubtful.error)
+    early = {"audit", "caption", "grpo surrogate:agreement:0.5", "evaluate surrogate:agreement:0.5"}
+    assert doubtful.ended("done") == early
+    assert doubtful.ended("failed") == set()
+
+    monkeypatch.setattr("flows.stand_ins.best_surrogate", lambda found: "teacher")
+    decided = run(rl_arms=rewards, **settings)
+    late = {"grpo surrogate:best:0.5", "evaluate surrogate:best:0.5", "diagnose", "report"}
+    assert decided.ended("done") == late
+    assert decided.ended("hit") == first.ended("hit") | early
+    assert decided.found.labels["surrogate:best:0.5"] == "GRPO, best surrogate: teacher, α = 0.5"
+    page = Path(decided.found.report).read_text()
+    assert "GRPO, best surrogate: teacher, α = 0.5" in page
+    assert "What can stand in for" in page
+    client = Tracker.current().client
+    tags = client.get_run(decided.found.run).data.tags
+    assert tags["surrogate.best"] == "teacher"
+    reinforced = client.get_run(tags["stage.grpo.surrogate:best:0.5"]).data
+    assert reinforced.params["reward"] == "surrogate:teacher:0.5"
+    assert reinforced.tags["input.captions"] == tags["stage.caption"]
+    assert "input.captions" not in client.get_run(tags["stage.grpo.surrogate:agreement:0.5"]).data.tags
+    assert "teacher/seconds" in client.get_run(tags["stage.audit"]).data.metrics
+
+
 def test_a_lost_checkpoint_is_trained_again_and_nothing_else(first: Done) -> None:
     client = Tracker.current().client
     lost = arm_folder(first.found)

@@ -41,7 +41,7 @@ def test_the_form_is_flat_and_starts_with_the_name() -> None:
     schema = StudyConfig.model_json_schema()
     assert "$defs" not in schema
     order = list(schema["properties"])
-    assert order[:6] == ["name", "arms", "rl_arms", "rl_from", "seed", "puzzle"]
+    assert order[:7] == ["name", "arms", "rl_arms", "rl_from", "rl_teacher", "seed", "puzzle"]
     assert sorted(order) == sorted(StudyConfig.model_fields)
 
 
@@ -92,6 +92,9 @@ def test_another_puzzle_does_not_get_the_options_of_the_presets_own() -> None:
         ({"rl_arms": ["outcome"], "rl_from": "dwa"}, "rl_from=dwa"),
         ({"rl_arms": ["outcome"], "rl_items": 4}, "at least rl_prompts"),
         ({"rl_arms": ["surrogate:wishes:0.5"]}, "no surrogate"),
+        ({"rl_arms": ["surrogate:best:2"]}, "alpha from 0 to 1"),
+        ({"rl_arms": ["surrogate:teacher:0.5"]}, "wants rl_teacher"),
+        ({"rl_arms": ["surrogate:teacher:0.5"], "rl_teacher": "nowhere"}, "rl_teacher=nowhere"),
         ({"puzzle": "chess"}, "chess"),
         ({"puzzle_options": {"rows": 99}}, "rows"),
         ({"style": "ugly"}, "ugly"),

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from percasym.errors import PercasymError
 from percasym.judgement import FIELDS, Score
-from percasym.rewards import parse_reward
+from percasym.rewards import BEST, chosen, parse_reward
 
 JUDGED = Score(True, 1.0, False, 0.75, False, True, True, 9)
 
@@ -46,3 +46,10 @@ def test_a_reward_is_read_or_refused(text: str) -> None:
         return
     assert reward.weights
     assert all(field in FIELDS for field, _ in reward.weights)
+
+
+def test_best_is_a_surrogate_until_one_is_chosen() -> None:
+    assert parse_reward("surrogate:best:0.25").surrogate == BEST
+    assert chosen("surrogate:best:0.25", "my/own.py:wishes") == "surrogate:my/own.py:wishes:0.25"
+    reward = parse_reward(chosen("surrogate:best:0.25", "teacher"))
+    assert (reward.surrogate, reward(JUDGED, stand_in=0.5)) == ("teacher", 0.75 + 0.25 * 0.5)

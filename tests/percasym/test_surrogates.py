@@ -1,13 +1,24 @@
 """What stands in for a_p: right of captions whose truth is known here."""
 
+from dataclasses import replace
+from math import log
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from percasym.errors import PercasymError
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.response import Response, compose, parse
-from percasym.surrogates import Group, load_surrogate, surrogate_values
+from percasym.surrogates import (
+    PER_RESPONSE,
+    SURROGATES,
+    Group,
+    load_surrogate,
+    surrogate_values,
+    uses_teacher,
+)
 
 CASES = {
     "sudoku": {"rows": 2, "cols": 2, "text": "cells"},
@@ -62,3 +73,48 @@ def test_a_grid_with_no_solution_or_many_is_not_possible() -> None:
 def test_an_unknown_surrogate_is_refused() -> None:
     with pytest.raises(PercasymError, match="agreement, well_formed, agreed"):
         load_surrogate("wishes")
+
+
+@pytest.mark.parametrize("name", CASES)
+@given(truth=st.integers(0, 30), said=st.lists(st.integers(0, 30), min_size=1, max_size=4))
+def test_a_teacher_who_is_right_gives_the_true_partial_credit(name: str, truth: int, said: list[int]) -> None:
+    puzzle = load_puzzle(name, CASES[name])
+    item = puzzle.item("test", 0, truth).instance
+    found = [*responses(puzzle, *said), parse("<caption> a1 3 </caption> so"), parse("so")]
+    values = surrogate_values("teacher", Group(puzzle, item, found, teacher=puzzle.perception(item)), "x")
+    credits = [0.0 if r.caption is None else puzzle.score_perception(item, r.caption).partial for r in found]
+    assert values == credits
+
+
+def test_a_teacher_who_says_nothing_that_can_be_read_is_worth_nothing(puzzle: Puzzle[Any]) -> None:
+    found = group(puzzle, *responses(puzzle, 0, 1))
+    for caption in ("", "so it is"):
+        assert surrogate_values("teacher", replace(found, teacher=caption), "x") == [0, 0]
+
+
+def test_blinding_rises_with_what_the_image_adds(puzzle: Puzzle[Any]) -> None:
+    found = replace(group(puzzle, *responses(puzzle, 0, 0, 0)), gains=lambda: [-1.0, 0.0, log(2)])
+    assert surrogate_values("blinding", found, "x") == pytest.approx([0, 0, 0.5])
+
+
+@pytest.mark.parametrize("name", ["teacher", "blinding"])
+def test_a_surrogate_that_lacks_what_it_needs_says_so_in_one_line(puzzle: Puzzle[Any], name: str) -> None:
+    with pytest.raises(PercasymError, match=rf"^the surrogate {name} wants") as error:
+        surrogate_values(name, group(puzzle, *responses(puzzle, 0)), "x")
+    assert "\n" not in str(error.value)
+
+
+def test_those_that_judge_one_response_alone_give_it_the_same_value_in_any_group(puzzle: Puzzle[Any]) -> None:
+    assert set(SURROGATES) >= PER_RESPONSE
+    found = replace(group(puzzle, *responses(puzzle, 0, 1, 2)), teacher=puzzle.perception(
+        puzzle.item("test", 0, 1).instance))  # fmt: skip
+    for name in PER_RESPONSE:
+        alone = [surrogate_values(name, replace(found, responses=[r]), "x")[0] for r in found.responses]
+        assert surrogate_values(name, found, "x") == alone
+
+
+def test_who_looks_at_the_teacher() -> None:
+    assert [name for name in ["", *SURROGATES, "own.py:mine"] if uses_teacher(name)] == [
+        "teacher",
+        "own.py:mine",
+    ]

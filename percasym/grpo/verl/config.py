@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 from percasym.errors import PercasymError
 from percasym.grpo.config import GRPOConfig
 from percasym.rewards import parse_reward
-
-PER_RESPONSE = frozenset({"well_formed", "agreed"})
+from percasym.surrogates import PER_RESPONSE
 
 
 class VerlConfig(GRPOConfig, frozen=True):

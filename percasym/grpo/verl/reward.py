@@ -34,8 +34,7 @@ def compute_score(
         failures: path of a file for what went wrong.
     """
     try:
-        puzzle, id_ = extra_info["puzzle"], extra_info["id"]
-        judged, surrogate, value = judge(solution_str, ground_truth, puzzle, id_, reward)
+        judged, surrogate, value = judge(solution_str, ground_truth, extra_info, reward)
     except Exception as error:
         note = Path(f"{failures}.{os.getpid()}")
         note.write_text(f"the reward {reward} failed at item {extra_info.get('id')}: {error}")
@@ -44,16 +43,20 @@ def compute_score(
     return {"score": value, "surrogate": surrogate, **{k: float(v) for k, v in asdict(judged).items()}}
 
 
-def judge(text: str, ground_truth: str, puzzle: str, id_: str, reward: str) -> tuple[Score, float, float]:
+def judge(text: str, ground_truth: str, item: Mapping[str, Any], reward: str) -> tuple[Score, float, float]:
     """The score of one response, what the reward's surrogate says of it, and the reward.
+
+    Args:
+        item: has its id and puzzle, and a teacher's caption if there is one.
 
     Raises:
         PercasymError: a puzzle that cannot be read, or a surrogate that fails.
     """
-    parsed, family = parse_reward(reward), load_spec(puzzle)
+    parsed, family = parse_reward(reward), load_spec(item["puzzle"])
     instance = family.read_ground_truth(ground_truth)
     judged = score(family, instance, text)
     stand_in = 0.0
     if parsed.surrogate:
-        (stand_in,) = surrogate_values(parsed.surrogate, Group(family, instance, [parse(text)]), id_)
+        alone = Group(family, instance, [parse(text)], item.get("teacher"))
+        (stand_in,) = surrogate_values(parsed.surrogate, alone, item["id"])
     return judged, stand_in, parsed(judged, stand_in)

@@ -1,6 +1,6 @@
 """A data set as verl reads it: a parquet file with the columns of its documentation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ IMAGE = "<image>"  # where verl puts the image into the prompt
 GROUP_ROWS = 256
 
 
-def write_rows(dataset: str, split: str, path: Path) -> int:
+def write_rows(dataset: str, split: str, path: Path, captions: Mapping[str, str] | None = None) -> int:
     """Writes the rows of a split to `path`; returns how many.
+
+    Args:
+        captions: those of a teacher, by item, for the surrogate that looks at them.
 
     Raises:
         PercasymError: as `iter_split`, or a row that verl cannot take: without an image, with a prefix of the
@@ -23,7 +26,7 @@ def write_rows(dataset: str, split: str, path: Path) -> int:
     """
     aside = path.with_suffix(".part")
     count, writer = 0, None
-    for chunk in _chunks(dataset, split):
+    for chunk in _chunks(dataset, split, captions):
         table = pa.Table.from_pylist(chunk)
         writer = writer or pq.ParquetWriter(aside, table.schema)
         writer.write_table(table)
@@ -35,7 +38,7 @@ def write_rows(dataset: str, split: str, path: Path) -> int:
     return count
 
 
-def _chunks(dataset: str, split: str) -> Iterator[list[dict[str, Any]]]:
+def _chunks(dataset: str, split: str, captions: Mapping[str, str] | None) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
     for index, row in enumerate(iter_split(dataset, split)):
         if row["image"] is None or row["prefix"] or IMAGE in row["query"]:
@@ -49,7 +52,12 @@ def _chunks(dataset: str, split: str) -> Iterator[list[dict[str, Any]]]:
                 "images": [{"bytes": row["image"], "path": None}],
                 "ability": "perception and reasoning",
                 "reward_model": {"style": "rule", "ground_truth": row["ground_truth"]},
-                "extra_info": {"index": index, "id": row["id"], "puzzle": row["puzzle"]},
+                "extra_info": {
+                    "index": index,
+                    "id": row["id"],
+                    "puzzle": row["puzzle"],
+                    "teacher": None if captions is None else captions.get(row["id"], ""),
+                },
             }
         )
         if len(chunk) == GROUP_ROWS:

@@ -12,11 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import torch
 from transformers import AutoProcessor
 
 from percasym import launch
-from percasym.datasets import read_split
+from percasym.captioning import read_captions
 from percasym.errors import PercasymError
 from percasym.grpo.figures import step_figures
 from percasym.grpo.verl.config import VerlConfig, check_installed
@@ -61,7 +62,8 @@ def train(config: VerlConfig) -> Path:
     if final.exists():
         return final
     files.folder.mkdir(exist_ok=True)
-    rows = write_rows(config.dataset, config.split, files.rows)
+    captions = read_captions(config.captions) if config.captions else None
+    rows = write_rows(config.dataset, config.split, files.rows, captions)
     if rows < config.prompts:
         raise PercasymError(
             f"{config.prompts} prompts a step want more than the {rows} rows of {config.split}"
@@ -129,7 +131,7 @@ def _steps(
     config: VerlConfig, files: Files, process: "subprocess.Popen[str]"
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """The log line of each step that verl makes, and the records of its rollouts."""
-    items = _Items(config)
+    items = _Items(config, files)
     seconds = 0.0
     for found in _lines(config, files, process):
         step, figures = int(found["step"]), _numbers(found["data"])
@@ -175,10 +177,10 @@ def _lines(config: VerlConfig, files: Files, process: "subprocess.Popen[str]") -
 class _Items:
     """Finds the items of what verl writes down, which are texts alone, and judges them again."""
 
-    def __init__(self, config: VerlConfig) -> None:
+    def __init__(self, config: VerlConfig, files: Files) -> None:
         self.config = config
-        columns = ["id", "ground_truth", "puzzle"]
-        self.rows = {row["ground_truth"]: row for row in read_split(config.dataset, config.split, columns)}
+        rows = pq.read_table(files.rows, columns=["extra_info", "reward_model"]).to_pylist()
+        self.items = {row["reward_model"]["ground_truth"]: row["extra_info"] for row in rows}
         self.tokenizer = AutoProcessor.from_pretrained(config.model).tokenizer
 
     def groups(self, dump: Path) -> list[list[dict[str, Any]]]:
@@ -194,18 +196,18 @@ class _Items:
         return list(groups.values())
 
     def _record(self, line: Mapping[str, Any], sample: int) -> dict[str, Any]:
-        row, text = self.rows[line["gts"]], line["output"]
-        judged, stand_in, reward = judge(text, line["gts"], row["puzzle"], row["id"], self.config.reward)
+        item, text = self.items[line["gts"]], line["output"]
+        judged, stand_in, reward = judge(text, line["gts"], item, self.config.reward)
         if abs(reward - line["score"]) > 1e-6:
             raise RuntimeError(
-                f"verl rewarded a response to {row['id']} by {line['score']}, which earns {reward}"
+                f"verl rewarded a response to {item['id']} by {line['score']}, which earns {reward}"
             )
         tokens = len(
             self.tokenizer(text, add_special_tokens=False)["input_ids"]
         )  # verl does not say how many
         return {
             "step": line["step"],
-            "id": row["id"],
+            "id": item["id"],
             "sample": sample,
             "reward": reward,
             "surrogate": stand_in,

@@ -1,30 +1,10 @@
-"""A run of a few short steps, of a model that has learnt to begin with a caption."""
+"""A run of a few short steps."""
 
 from pathlib import Path
 
 import pytest
 
 from percasym.grpo.config import GRPOConfig
-from percasym.sft.config import SFTConfig
-from percasym.sft.trainer import train
-
-
-@pytest.fixture(scope="session")
-def talker(checkpoint: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(
-        SFTConfig(
-            model=str(checkpoint),
-            dataset=str(dataset),
-            out=tmp_path_factory.mktemp("talker"),
-            weighting="fixed:0.9",
-            optimizer="muon",
-            steps=60,
-            batch_size=8,
-            learning_rate=5e-3,
-            log_every=60,
-            threads=1,
-        )
-    )
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from percasym.datasets import read_split
 from percasym.errors import PercasymError
 from percasym.grpo.config import GRPOConfig
 from percasym.grpo.trainer import Run, train
@@ -119,9 +120,31 @@ def test_the_vision_tower_stays_if_frozen(rl: GRPOConfig) -> None:
     assert not any("visual" in name for name in moved)
 
 
+@pytest.mark.parametrize("name", ["teacher", "blinding"])
+def test_surrogates_that_want_more_than_texts_are_rewards(rl: GRPOConfig, name: str, tmp_path: Path) -> None:
+    captions = tmp_path / "captions.jsonl"
+    items = read_split(rl.dataset, "train_rl", ["id", "perception"])
+    captions.write_text(
+        "".join(json.dumps({"id": r["id"], "caption": r["perception"]}) + "\n" for r in items)
+    )
+    rl = rl.model_copy(update={"reward": f"surrogate:{name}:1", "captions": captions, "steps": 2})
+    train(rl)
+    values = [line["surrogate"] for line in lines(rl, "rollouts.jsonl")]
+    assert max(values) > 0
+    if name == "teacher":  # this one is always right
+        assert values == [line["a_p_partial"] for line in lines(rl, "rollouts.jsonl")]
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"reward": "perception_aware:1.5"}, {"reward": "fun"}, {"group_size": 1}, {"clip_low": 1.0}],
+    [
+        {"reward": "perception_aware:1.5"},
+        {"reward": "fun"},
+        {"group_size": 1},
+        {"clip_low": 1.0},
+        {"reward": "surrogate:teacher:0.5"},
+        {"reward": "surrogate:best:0.5"},
+    ],
 )
 def test_a_config_out_of_range_is_refused(rl: GRPOConfig, change: dict[str, Any]) -> None:
     with pytest.raises((ValidationError, PercasymError)):

@@ -61,6 +61,20 @@ def test_what_has_no_numbers_is_not_drawn(make_study):
     assert list(draw(diagnosis, {})) == ["accuracy", "causes", "caption_credit", "misread"]
 
 
+def test_an_audit_has_a_row_for_each_surrogate(diagnosis, logs):
+    estimate = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 512}
+    known = {"within": estimate, "pooled": estimate, "false_positives": 0.25, "seconds": 0.02}
+    nothing = {"within": None, "pooled": None, "false_positives": None, "seconds": 0.001}
+    surrogates = {"teacher": known, "my/own.py:wishes": nothing}
+    audit = {"surrogates": surrogates, "right": 0.3, "groups": 64, "rollouts": 512}
+    figure = draw(diagnosis, logs, audit)["surrogate_audit"]
+    truth, false, cost = figure.axes
+    assert [label.get_text() for label in truth.get_yticklabels()] == ["teacher", "own.py:wishes"]
+    assert errorbars(truth) == [pytest.approx((0.6, 0.5, 0.7))]
+    assert texts(false) == ["25"]
+    assert texts(cost) == ["20", "1"]
+
+
 def test_accuracy_bars_and_intervals(diagnosis):
     figure = accuracy_figures.accuracy(diagnosis)
     for ax, (metric, color) in zip(figure.axes, METRICS.items(), strict=True):

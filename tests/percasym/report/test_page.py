@@ -76,6 +76,16 @@ def test_one_page_that_needs_nothing_else(whole):
     assert page.tags.count("article") == 6
 
 
+def test_an_audit_of_surrogates_is_told(make_study, tmp_path):
+    estimate = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 24}
+    figures = {"within": estimate, "pooled": estimate, "false_positives": 0.25, "seconds": 0.02}
+    audit = {"surrogates": {"teacher": figures}, "right": 0.3, "groups": 6, "rollouts": 24}
+    html, page = written(replace(make_study(training=False, n=20), audit=audit), tmp_path / "out")
+    check_self_contained(html, page)
+    assert "24 responses to 6 validation items" in html
+    assert (tmp_path / "out" / "figures" / "surrogate_audit.png").exists()
+
+
 def test_ids_are_unique_and_links_lead_to_them(whole):
     _, _, page = whole
     ids = [value for _, name, value in page.attributes if name == "id"]

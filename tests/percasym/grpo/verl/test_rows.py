@@ -16,7 +16,12 @@ def test_a_row_has_what_verl_documents(dataset: Path, tmp_path: Path) -> None:
         assert row["prompt"] == [{"role": "user", "content": "<image>" + own["query"]}]
         assert row["images"] == [{"bytes": own["image"], "path": None}]
         assert row["reward_model"] == {"style": "rule", "ground_truth": own["ground_truth"]}
-        assert row["extra_info"] == {"index": index, "id": own["id"], "puzzle": own["puzzle"]}
+        assert row["extra_info"] == {
+            "index": index,
+            "id": own["id"],
+            "puzzle": own["puzzle"],
+            "teacher": None,
+        }
         assert row["data_source"] == "percasym"
     assert [file.name for file in tmp_path.iterdir()] == ["rows.parquet"]
 

@@ -1,0 +1,100 @@
+"""A teacher's captions: what a checkpoint says it sees in each image of a split, once and greedily.
+
+    python -m percasym.captioning CONFIG.json
+
+writes OUT, a line {"id": ..., "caption": ...} for each item in the order of the split, and now and then
+prints a line of JSON: {"kind": "progress", "done": ..., "total": ...}. Nothing is generated beyond the
+caption, so this is cheap beside any training. The captions are pseudo-labels: see the surrogate `teacher`.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, Field
+
+from percasym import child
+from percasym.datasets import read_split
+from percasym.engines import Engine, Request, Sampling
+from percasym.engines.transformers import TransformersEngine
+from percasym.errors import PercasymError
+from percasym.models import load
+from percasym.response import parse
+from percasym.training.checkpoint import write_text
+
+COLUMNS = ("id", "query", "image", "prefix")
+
+
+class CaptioningConfig(BaseModel, frozen=True, extra="forbid"):
+    """Who captions what."""
+
+    model: str = Field(description="The teacher: a folder, or a Hub id like owner/name")
+    dataset: str = Field(description="Data set: a folder")
+    split: str = Field(default="train_rl", description="Split to caption")
+    out: Path = Field(description="File of the captions")
+    max_new_tokens: int = Field(default=1024, gt=0, description="Where a caption is given up")
+    batch_size: int = Field(default=64, gt=0, description="Captions that are generated at a time")
+    threads: int | None = Field(default=None, gt=0, description="CPU threads; by default torch's choice")
+
+
+def captions(engine: Engine, rows: Iterable[Mapping[str, Any]], max_tokens: int) -> Iterator[tuple[str, str]]:
+    """(id, caption) of each row with `COLUMNS`, as they come; the caption is "" if the teacher ends none."""
+    prefixes: dict[str, str] = {}
+
+    def requests() -> Iterator[Request]:
+        for row in rows:
+            prefixes[row["id"]] = row["prefix"]
+            yield Request(row["id"], row["query"], row["image"], row["prefix"])
+
+    for completion in engine.generate(requests(), Sampling(max_tokens=max_tokens, stop="</caption>")):
+        yield completion.id, parse(prefixes.pop(completion.id) + completion.text).caption or ""
+
+
+def run(config: CaptioningConfig) -> Iterator[dict[str, Any]]:
+    """Captions a split, writes what this module's description says, and yields records of progress.
+
+    Raises:
+        PercasymError: the data set, its split, an image or the checkpoint is not there or cannot be read.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    rows = read_split(config.dataset, config.split, COLUMNS)
+    engine = TransformersEngine(*load(config.model), batch_size=config.batch_size)
+    found: dict[str, str] = {}
+    for id_, caption in captions(engine, rows, config.max_new_tokens):
+        found[id_] = caption
+        if len(found) % config.batch_size == 0 or len(found) == len(rows):
+            yield {"kind": "progress", "done": len(found), "total": len(rows)}
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"id": id_, "caption": found[id_]}) + "\n" for id_ in rows["id"]]
+    write_text(config.out, "".join(lines))
+
+
+def read_captions(path: Path) -> dict[str, str]:
+    """The captions of a file of lines {id, caption}, by item.
+
+    Raises:
+        PercasymError: the file cannot be read, or a line is something else.
+    """
+    found = {}
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):  # noqa: B007 - told
+            match json.loads(line):
+                case {"id": str(id_), "caption": str(caption)}:
+                    found[id_] = caption
+                case _:
+                    raise ValueError("another object")
+    except OSError as error:
+        raise PercasymError(f"cannot read the captions {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise PercasymError(
+            f'{path}, line {number}: write {{"id": text, "caption": text}} ({error})'
+        ) from error
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(child.main(sys.argv[1:], "percasym.captioning", CaptioningConfig, run))

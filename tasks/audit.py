@@ -1,0 +1,67 @@
+"""How well each surrogate stands in for a_p in the responses of one model to labelled items."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from percasym import launch
+from percasym.config import AuditSection
+from tasks.show import show_table
+from tasks.stage import Work, stage
+from tasks.training import ROLLOUTS
+
+AUDIT = "audit.json"
+
+
+@stage(children=("percasym.grpo.audit",))
+def audit(
+    work: Work,
+    config: AuditSection,
+    data: Path,
+    model: Path | str,
+    teacher: Path | str | None,
+    surrogates: dict[str, str],
+) -> None:
+    """`surrogates` holds each name under itself, so that the file which it names belongs to the key."""
+    settings = {
+        "model": _checkpoint(model),
+        "dataset": str(data),
+        "split": "validation",
+        "items": config.rl_audit_items,
+        "group_size": config.rl_group_size,
+        "surrogates": list(surrogates),
+        "teacher": _checkpoint(teacher) if teacher else "",
+        "out": str(work.folder / ROLLOUTS),
+        "max_new_tokens": config.max_new_tokens,
+        "seed": config.seed,
+        "batch_size": work.machine.eval_batch_size,
+        "micro_batch_size": work.machine.micro_batch_size,
+        "threads": work.machine.threads,
+    }
+    found: dict[str, Any] = {}
+    for line in launch.run("percasym.grpo.audit", settings, work.scratch, threads=work.machine.threads):
+        if line["kind"] == "audit":
+            found = {name: value for name, value in line.items() if name != "kind"}
+        else:
+            work.progress(line["done"], line["total"])
+    (work.folder / AUDIT).write_text(json.dumps(found, indent=2))
+    rows = []
+    for name, figures in found["surrogates"].items():
+        within, pooled = figures["within"], figures["pooled"]
+        rows.append(
+            {
+                "surrogate": name,
+                "r within groups": within and f"{within['value']:.2f}",
+                "interval": within and f"{within['low']:.2f} to {within['high']:.2f}",
+                "r pooled": pooled and f"{pooled['value']:.2f}",
+                "false positives": figures["false_positives"],
+                "seconds": figures["seconds"],
+            }
+        )
+        numbers = {"r_within": within and within["value"], **figures}
+        work.run.metrics(numbers, prefix=f"{Path(name).name}/")
+    show_table("surrogates", rows, f"What goes with a_p in {found['rollouts']} captions, the best one first")
+
+
+def _checkpoint(model: Path | str) -> str:
+    return str(model / "model" if isinstance(model, Path) else model)

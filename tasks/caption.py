@@ -1,0 +1,24 @@
+"""A teacher's captions of one split: what it sees in each image, once and greedily."""
+
+from pathlib import Path
+
+from percasym import launch
+from percasym.config import EvaluationSection
+from tasks.stage import Work, stage
+
+CAPTIONS = "captions.jsonl"
+
+
+@stage(children=("percasym.captioning",))
+def caption(work: Work, config: EvaluationSection, data: Path, model: Path | str, split: str) -> None:
+    settings = {
+        "model": str(model / "model" if isinstance(model, Path) else model),
+        "dataset": str(data),
+        "split": split,
+        "out": str(work.folder / CAPTIONS),
+        "max_new_tokens": config.max_new_tokens,
+        "batch_size": work.machine.eval_batch_size,
+        "threads": work.machine.threads,
+    }
+    for line in launch.run("percasym.captioning", settings, work.scratch, threads=work.machine.threads):
+        work.progress(line["done"], line["total"])
