@@ -93,8 +93,10 @@ def _study(puzzle: str, seed: int, style: str | None = None) -> dict[str, Rows]:
     """The scored responses of each model of one study, by the model's name; ids tell the seed."""
     from flows.study import study
 
-    changes = {**PUZZLES[puzzle], "seed": seed, "name": f"asymmetry-{puzzle}"}
-    config = load_preset("mini", {**changes, **({"style": style} if style else {})})
+    changes = {**PUZZLES[puzzle], "seed": seed, "name": f"asymmetry-{puzzle}", "rl_arms": []}
+    if style:
+        changes |= {"style": style, "arms": [BASELINE, "ngdiff"]}
+    config = load_preset("mini", changes)
     outcome = study(config)
     models = {}
     for name, summary in outcome.summaries.items():

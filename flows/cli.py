@@ -71,21 +71,22 @@ def sweep(
     settings: Settings = None,
     seed: Seed = None,
     lam: Annotated[
-        str, typer.Option(help="Weights of the perception loss, from 0 to 1.")
-    ] = "0.1,0.3,0.5,0.7,0.9",
+        str, typer.Option(help="Weights of the perception loss, from 0 to 1.", show_default="0.1,0.3,...,0.9")
+    ] = "",
+    alpha: Annotated[
+        str, typer.Option(help="Weights of a_p in the reward of GRPO, from 0 to 1; instead of --lam.")
+    ] = "",
     home: HomeFolder = Path(DEFAULT),
 ) -> None:
-    """Run a study over a grid of fixed weights of the perception loss: the trade-off curve."""
+    """Run a study over a grid of weights of perception, in the loss or the reward: the trade-off curve."""
     config = _config(preset, settings, seed)
-    try:
-        lams = [float(number) for number in lam.split(",")]
-    except ValueError:
-        raise PercasymError(f"--lam {lam}: write numbers from 0 to 1, separated by commas") from None
-    config.over(lams)  # a bad number is told before anything starts
+    alphas = _numbers("--alpha", alpha)
+    lams = _numbers("--lam", lam or ("" if alphas else "0.1,0.3,0.5,0.7,0.9"))
+    config.over(lams, alphas)  # a bad number is told before anything starts
     with _pipeline(home):
         from flows.sweep import sweep as flow
 
-        _conclude(flow(config, lams))
+        _conclude(flow(config, lams, alphas))
 
 
 @app.command()
@@ -232,6 +233,13 @@ def presets(
     for preset in PRESETS:
         first = preset_text(preset).splitlines()[0]
         typer.echo(f"{preset:10}{first.removeprefix('# ')}")
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",") if number]
+    except ValueError:
+        raise PercasymError(f"{option} {text}: write numbers from 0 to 1, separated by commas") from None
 
 
 def _config(preset: str, settings: list[str] | None, seed: int | None) -> "StudyConfig":

@@ -265,10 +265,17 @@ class StudyConfig(MachineSection, Experiment):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        try:
+            for arm in self.arms:
+                parse_weighting(arm)
+        except PercasymError as error:
+            raise ValueError(str(error)) from None
         if len(set(self.arms)) < len(self.arms) or len(set(self.rl_arms)) < len(self.rl_arms):
             raise ValueError("arms and rl_arms: each loss and each reward once")
         if self.rl_arms and self.rl_from not in ("base", *self.arms):
-            raise ValueError(f"rl_from={self.rl_from}: take one of the arms, or base")
+            raise ValueError(
+                f"rl_from={self.rl_from} is no arm: take one of the arms, or base; rl_arms= is no GRPO"
+            )
         if self.rl_arms and not self._is_model(self.rl_teacher):
             raise ValueError(f"rl_teacher={self.rl_teacher}: take an arm, base, a folder or a Hub id")
         if self.rl_arms and self.rl_items < self.rl_prompts:
@@ -278,8 +285,6 @@ class StudyConfig(MachineSection, Experiment):
         if self.batch_size % (self.micro_batch_size * self.ranks):
             raise ValueError("batch_size must be a multiple of micro_batch_size x ranks")
         try:
-            for arm in self.arms:
-                parse_weighting(arm)
             if "teacher" in self.surrogates().values() and not self.rl_teacher:
                 raise ValueError("rl_arms: surrogate:teacher wants rl_teacher: an arm, base, or a checkpoint")
             if self.rl_engine == "verl":
@@ -297,11 +302,19 @@ class StudyConfig(MachineSection, Experiment):
             or bool(re.fullmatch(r"\w[\w.-]*/[\w.-]+", name))
         )
 
-    def over(self, lams: Iterable[float]) -> "StudyConfig":
-        """The same study with these fixed weights of the perception loss in place of those it has."""
-        arms = [arm for arm in self.arms if not arm.startswith("fixed:")]
-        arms += [f"fixed:{lam:g}" for lam in sorted(set(lams))]
-        return StudyConfig.model_validate({**self.model_dump(), "arms": arms})
+    def over(self, lams: Iterable[float] = (), alphas: Iterable[float] = ()) -> "StudyConfig":
+        """The same study over a grid of weights of perception, in place of those it has.
+
+        Args:
+            lams: in the loss; if there are none the arms stay.
+            alphas: in the reward; if there are none there is no reinforcement learning.
+        """
+        arms, rewards = self.arms, [f"perception_aware:{alpha:g}" for alpha in sorted(set(alphas))]
+        if lams := sorted(set(lams)):
+            arms = [arm for arm in arms if not arm.startswith("fixed:")] + [f"fixed:{lam:g}" for lam in lams]
+        if rewards:
+            rewards = [arm for arm in self.rl_arms if not arm.startswith("perception_aware:")] + rewards
+        return StudyConfig.model_validate({**self.model_dump(), "arms": arms, "rl_arms": rewards})
 
     def section(self, kind: type["AnySection"]) -> "AnySection":
         """The fields of one section alone."""
@@ -363,7 +376,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         name, dot, option = key.partition(".")
         value = _value(text)
         if name in ("arms", "rl_arms") and not isinstance(value, list):
-            value = [value]
+            value = [value] if value else []
         if dot:
             fields.setdefault(name, {})[option] = value
         else:

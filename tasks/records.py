@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from percasym.rewards import BEST
 from tasks.evaluate import RESULTS
@@ -21,6 +21,8 @@ LABELS = {
     "pcgrad": "PCGrad",
     "outcome": "GRPO, outcome",
 }
+
+CURVE = 3  # points that are worth a curve
 
 
 def model_records(
@@ -54,13 +56,19 @@ def model_records(
 
 
 def sweep_points(results: Mapping[str, Path]) -> "list[SweepPoint]":
-    """The arms of fixed lam, if there are enough to draw a curve through."""
+    """The arms of fixed lam, and the rewards by alpha, where there are enough to draw a curve through.
+
+    The outcome reward is the one of alpha = 0.
+    """
     from percasym.diagnostics.records import SweepPoint
 
-    fixed = {name: folder for name, folder in results.items() if name.startswith("fixed:")}
-    if len(fixed) < 3:
-        return []
-    return [SweepPoint(float(name.partition(":")[2]), folder / RESULTS) for name, folder in fixed.items()]
+    points = {"fixed": [], "perception_aware": []}  # type: dict[str, list[SweepPoint]]
+    for name, folder in results.items():
+        kind, _, weight = name.replace("outcome", "perception_aware:0").partition(":")
+        if kind in points:
+            over: Literal["lam", "alpha"] = "lam" if kind == "fixed" else "alpha"
+            points[kind].append(SweepPoint(float(weight), folder / RESULTS, over))
+    return [point for curve in points.values() if len(curve) >= CURVE for point in curve]
 
 
 def label(name: str, best: str | None = None) -> str:

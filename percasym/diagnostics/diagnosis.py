@@ -57,8 +57,8 @@ class Diagnosis(TypedDict):
     comparisons: dict[str, dict[str, dict[str, Any]]]
     """`comparisons[arm][baseline]` is `percasym.metrics.compare` of the arm against the base, the token
     mean, and if it is a reward's, where it started and the outcome reward."""
-    sweep: list[dict[str, Any]]
-    """a, a_p and a_r at each `lam`, ascending."""
+    sweeps: dict[str, list[dict[str, Any]]]
+    """By what is swept over, `lam` or `alpha`: a, a_p and a_r at each `weight`, ascending."""
     headline: str
 
 
@@ -71,7 +71,7 @@ def diagnose(
         models: the base model and the arms, any of them, in the order in which a reader should see them.
         dataset: the folder of the data set.
         split: the split that all results belong to.
-        sweep: the models of a grid of fixed weights, if there was one.
+        sweep: the models of a grid of weights of perception, if there was one, or two.
 
     Raises:
         PercasymError: no models or two of one name; results or logs that cannot be read; results of different
@@ -97,7 +97,14 @@ def diagnose(
             for model in models
             if model.kind != "base"
         },
-        sweep=[_sweep_point(point) for point in sorted(sweep, key=lambda point: point.lam)],
+        sweeps={
+            over: [
+                _sweep_point(point)
+                for point in sorted(sweep, key=lambda point: point.weight)
+                if point.over == over
+            ]
+            for over in ("lam", "alpha")
+        },
         headline="",
     )
     instances = read_instances(dataset, split)
@@ -178,4 +185,4 @@ def _pairs(own: Sequence[Row], instances: dict[str, tuple[Puzzle[Any], Any]]) ->
 
 def _sweep_point(point: SweepPoint) -> dict[str, Any]:
     summary = as_json(summarise(read_results(point.results)))
-    return {"lam": point.lam} | {key: summary[key] for key in ("a", "a_p", "a_r")}
+    return {"weight": point.weight} | {key: summary[key] for key in ("a", "a_p", "a_r")}

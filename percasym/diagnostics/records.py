@@ -34,11 +34,13 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One model of a grid of fixed weights."""
+    """One model of a grid of weights of perception."""
 
-    lam: float
-    """Weight of the perception loss, in [0, 1]."""
+    weight: float
+    """In [0, 1]."""
     results: Path
+    over: Literal["lam", "alpha"] = "lam"
+    """Whether it weighs the loss of perception, or its part of the reward."""
 
 
 @dataclass(frozen=True)

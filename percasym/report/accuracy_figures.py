@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from math import inf
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -81,50 +82,55 @@ def differences(diagnosis: Diagnosis) -> Figure | None:
     return figure
 
 
-def trade_off(diagnosis: Diagnosis) -> Figure | None:
-    """The accuracies along the grid of fixed weights, and the path that it takes between the two skills."""
-    sweep = diagnosis["sweep"]
+_WEIGHTS = {"lam": r"$\lambda$ of the perception loss", "alpha": r"$\alpha$ of $a_p$ in the reward"}
+_KINDS = {"lam": "sft", "alpha": "rl"}
+
+
+def trade_off(diagnosis: Diagnosis, over: Literal["lam", "alpha"]) -> Figure | None:
+    """The accuracies along a grid of weights of perception, and the path between the two skills."""
+    sweep = diagnosis["sweeps"][over]
     if not sweep:
         return None
     figure, (left, right) = new_figure(2.7, columns=2, gridspec_kw={"width_ratios": [1.1, 1]})
-    lams = [point["lam"] for point in sweep]
+    weights = [point["weight"] for point in sweep]
     ends = {}
     for metric, color in METRICS.items():
         if not all(point[metric] for point in sweep):
             continue
         values, lows, highs = zip(*(_percent(point[metric]) for point in sweep), strict=True)
-        left.plot(lams, values, "o-", color=color, markersize=3.5)
-        left.fill_between(lams, lows, highs, color=color, alpha=0.15, linewidth=0)
+        left.plot(weights, values, "o-", color=color, markersize=3.5)
+        left.fill_between(weights, lows, highs, color=color, alpha=0.15, linewidth=0)
         ends[f"{SYMBOLS[metric]} {NAMES[metric].partition(' given')[0]}"] = values[-1]
     put_at_ends(left, list(ends), list(ends.values()), gap=6, parse_math=True, fontsize=SIZE)
-    left.set_xlim(min(lams) - 0.02, max(lams) + 0.02)
-    axis_labels(left, r"weight $\lambda$ of the perception loss", "% of the items")
-    title(left, r"Accuracy along $\lambda$")
-    if marks := _skills(right, diagnosis):
+    left.set_xlim(min(weights) - 0.02, max(weights) + 0.02)
+    axis_labels(left, f"weight {_WEIGHTS[over]}", "% of the items")
+    title(left, f"Accuracy along {_WEIGHTS[over].split()[0]}")
+    if marks := _skills(right, diagnosis, over):
         legend(figure, marks)
     return figure
 
 
-def _skills(ax: Axes, diagnosis: Diagnosis) -> list[Line2D]:
+def _skills(ax: Axes, diagnosis: Diagnosis, over: Literal["lam", "alpha"]) -> list[Line2D]:
     """Perception against reasoning: the path of the sweep, and the other arms, whose marks are returned."""
-    path = [point for point in diagnosis["sweep"] if point["a_r"]]
+    path = [point for point in diagnosis["sweeps"][over] if point["a_r"]]
     seen, reasoned = ([100 * point[metric]["value"] for point in path] for metric in ("a_p", "a_r"))
     ax.plot(seen, reasoned, "o-", color=GREY, markersize=3.5, linewidth=1)
     ax.margins(0.12)
     named = -inf
     for point, x, y in zip(path, seen, reasoned, strict=True):
         if abs(x - named) > 0.06 * (max(seen) - min(seen)):  # closer names would lie upon each other
-            put_near(ax, x, y, f"{point['lam']:g}", (4, 3), fontsize=TINY)
+            put_near(ax, x, y, f"{point['weight']:g}", (4, 3), fontsize=TINY)
             named = x
     marks = []
     for name, look in model_looks(diagnosis["models"]).items():
         model = diagnosis["models"][name]
-        if model["kind"] == "sft" and not name.startswith("fixed:") and model["summary"]["a_r"]:
+        swept = name.startswith(("fixed:", "perception_aware:"))
+        if model["kind"] == _KINDS[over] and not swept and model["summary"]["a_r"]:
             x, y = (100 * model["summary"][metric]["value"] for metric in ("a_p", "a_r"))
             label = shorten(model["label"])
             marks += ax.plot(x, y, look.marker, color=look.color, markersize=6, linestyle="none", label=label)
     axis_labels(ax, "perception $a_p$, %", "reasoning $a_r$, %")
-    title(ax, r"The two skills, $\lambda$ beside each point")
+    title(ax, f"The two skills, {_WEIGHTS[over].split()[0]} beside each point")
     return marks
 
 

@@ -35,6 +35,7 @@ _DESCRIPTIONS = {
     "caption_credit": "Distribution of the partial credit of captions",
     "misread": "Where captions are wrong and what is read as what",
     "trade_off": "Accuracies along the weight of the perception loss",
+    "trade_off_alpha": "Accuracies along the weight of a_p in the reward",
 }
 _COMPARED = ("a", "a_p", "a_r", "a_partial", "a_p_partial")
 
@@ -120,7 +121,8 @@ def draw(
         "associations": error_figures.associations(diagnosis),
         "caption_credit": error_figures.caption_credit(diagnosis),
         "misread": error_figures.misread(diagnosis),
-        "trade_off": accuracy_figures.trade_off(diagnosis),
+        "trade_off": accuracy_figures.trade_off(diagnosis, "lam"),
+        "trade_off_alpha": accuracy_figures.trade_off(diagnosis, "alpha"),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
 

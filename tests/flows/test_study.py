@@ -39,6 +39,7 @@ SETTINGS: dict[str, Any] = {
     "validation_limit": 2,
     "max_new_tokens": 16,
     "arms": ["token_mean"],
+    "rl_arms": [],
     "rl_items": 4,
     "rl_steps": 2,
     "rl_prompts": 2,

@@ -137,7 +137,18 @@ def test_a_file_that_is_no_mapping_is_told(tmp_path: Path) -> None:
 
 def test_a_sweep_replaces_the_fixed_weights_and_keeps_the_rest() -> None:
     config = load_preset("mini", {"arms": ["token_mean", "fixed:0.5", "ngdiff"]})
-    assert config.over([0.9, 0.1, 0.1]).arms == ["token_mean", "ngdiff", "fixed:0.1", "fixed:0.9"]
+    swept = config.over([0.9, 0.1, 0.1])
+    assert swept.arms == ["token_mean", "ngdiff", "fixed:0.1", "fixed:0.9"]
+    assert swept.rl_arms == []
+    swept = config.over(alphas=[0.8, 0.2])
+    assert swept.arms == config.arms
+    assert swept.rl_arms == ["outcome", "perception_aware:0.2", "perception_aware:0.8"]
+
+
+def test_an_empty_list_of_rewards_is_no_reinforcement_learning() -> None:
+    config = load_preset("mini", parse_settings(["rl_arms=", "arms=ngdiff"]))
+    assert config.rl_arms == []
+    assert config.arms == ["ngdiff"]
 
 
 def test_no_stage_sees_how_the_machine_is_used_or_what_other_stages_are_told() -> None:

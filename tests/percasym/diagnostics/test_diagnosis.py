@@ -25,7 +25,7 @@ def test_one_account_of_everything(make_study, puzzle):
         "fixed:0.3": {"base", "token_mean"},
         "ngdiff": {"base", "token_mean"},
     }
-    assert [point["lam"] for point in found["sweep"]] == [0.1, 0.5, 0.9]
+    assert [point["weight"] for point in found["sweeps"]["lam"]] == [0.1, 0.5, 0.9]
     for name, model in found["models"].items():
         assert sum(model["outcomes"].values()) == found["items"] == 60
         assert sum(count for _, count in model["caption_credit"]) == 60

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -122,19 +123,31 @@ def test_differences_from_the_base_without_a_token_mean(make_study):
 
 
 def test_trade_off_follows_the_sweep(diagnosis):
-    left, right = accuracy_figures.trade_off(diagnosis).axes
+    left, right = accuracy_figures.trade_off(diagnosis, "lam").axes
     for line, metric in zip(left.lines, METRICS, strict=True):
         assert list(line.get_xdata()) == [0.1, 0.5, 0.9]
         assert line.get_ydata() == pytest.approx(
-            [100 * point[metric]["value"] for point in diagnosis["sweep"]]
+            [100 * point[metric]["value"] for point in diagnosis["sweeps"]["lam"]]
         )
         assert line.get_color() == METRICS[metric]
     path = right.lines[0]
-    assert path.get_xdata() == pytest.approx([100 * point["a_p"]["value"] for point in diagnosis["sweep"]])
+    assert path.get_xdata() == pytest.approx(
+        [100 * point["a_p"]["value"] for point in diagnosis["sweeps"]["lam"]]
+    )
     assert [line.get_label() for line in right.lines[1:]] == [
         "Token mean",
         "NGDiff",
     ]  # fixed ones are the path
+
+
+def test_a_sweep_over_alpha_is_a_curve_of_its_own(make_study):
+    study = make_study(sweep=(0.1, 0.5, 0.9))
+    points = [replace(point, over="alpha") for point in study.sweep]
+    diagnosis = diagnose(study.models, study.dataset, study.split, points)
+    assert accuracy_figures.trade_off(diagnosis, "lam") is None
+    left, right = accuracy_figures.trade_off(diagnosis, "alpha").axes
+    assert "alpha" in left.get_xlabel()
+    assert len(right.lines) == 1  # there is no other reward in this study
 
 
 def test_training_curves_show_the_log(diagnosis, logs):
