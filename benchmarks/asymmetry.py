@@ -3,8 +3,11 @@
     python benchmarks/asymmetry.py                                  both puzzles, three seeds
     python benchmarks/asymmetry.py --puzzles sudoku --seeds 0,1     less
     python benchmarks/asymmetry.py --strengths 0.4,0.6,0.8          gains against the difficulty of the images
+    python benchmarks/asymmetry.py --rl                             GRPO from the token mean
 
-The claims: SFT teaches reasoning more than perception, and reweighting its loss repairs that.
+The claims: SFT teaches reasoning more than perception, and reweighting its loss repairs that; the outcome
+reward follows reasoning more than perception and so teaches it more, and a reward for perception repairs
+that.
 
 Each seed is a study of its own from the preset `mini`: other puzzles in every split, another base model,
 another order of training. So differences are over (seed, item) pairs on the test split, and beside each
@@ -13,6 +16,7 @@ Stages that are done already are not repeated: a run that was stopped goes on.
 """
 
 import argparse
+import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,12 +29,15 @@ from matplotlib.figure import Figure
 
 from flows.server import prefect_server
 from percasym.config import load_preset
+from percasym.diagnostics.coupling import coupling, read_groups
 from percasym.home import VARIABLE, Home
 from percasym.metrics import as_json, bootstrap, compare, summarise
+from percasym.tracking import Tracker, fetch
 
 ROOT = Path(__file__).parent.parent
 METRICS = ("a", "a_p", "a_r")
 BASELINE = "token_mean"
+REWARDS = ("outcome", "perception_aware:0.5", "surrogate:best:0.5")
 
 # The preset `mini` is of Sudokus; these settings make it one of graphs.
 PUZZLES: dict[str, dict[str, Any]] = {
@@ -55,6 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--strengths", help="strengths of the style `hard`; measured on the first seed's studies"
     )
+    parser.add_argument("--rl", action="store_true", help="the rewards of GRPO instead of the losses of SFT")
     parser.add_argument("--home", default=".percasym/asymmetry", type=Path, help="where the studies are kept")
     options = parser.parse_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
@@ -63,7 +71,9 @@ def main() -> None:
     with prefect_server(home) as server:
         server()
         for puzzle in options.puzzles.split(","):
-            if options.strengths:
+            if options.rl:
+                _reinforcement(puzzle, seeds)
+            elif options.strengths:
                 _difficulty(puzzle, seeds, options.strengths.split(","))
             else:
                 _asymmetry(puzzle, seeds)
@@ -72,9 +82,10 @@ def main() -> None:
 def _asymmetry(puzzle: str, seeds: Sequence[int]) -> None:
     studies = {seed: _study(puzzle, seed) for seed in seeds}
     figures = _figures(_pooled(studies.values()))
-    figures["seeds"] = {
-        seed: {name: _values(rows) for name, rows in models.items()} for seed, models in studies.items()
-    }
+    figures["token mean: gain in a_r less gain in a_p, over the base"] = as_json(
+        _more_reasoning(_pooled(studies.values()), "base", BASELINE)
+    )
+    figures["seeds"] = _by_seed(studies)
     record.save(f"asymmetry-{puzzle}", figures)
     _print(puzzle, figures)
 
@@ -83,26 +94,58 @@ def _difficulty(puzzle: str, seeds: Sequence[int], strengths: Sequence[str]) -> 
     figures = {}
     for strength in strengths:
         style = f"hard:{strength}"
-        figures[style] = _figures(_pooled([_study(puzzle, seed, style) for seed in seeds]))
+        settings = {"style": style, "arms": [BASELINE, "ngdiff"]}
+        figures[style] = _figures(_pooled([_study(puzzle, seed, **settings) for seed in seeds]))
         _print(f"{puzzle} {style}", figures[style])
     record.save(f"difficulty-{puzzle}", figures)
     _draw_difficulty(figures, ROOT / "docs" / "images" / f"difficulty-{puzzle}.png")
 
 
-def _study(puzzle: str, seed: int, style: str | None = None) -> dict[str, Rows]:
+def _reinforcement(puzzle: str, seeds: Sequence[int]) -> None:
+    """Every reward from the token mean, and span-level credit, at equal steps."""
+    studies: dict[int, dict[str, Rows]] = {}
+    rollouts, audits = [], {}
+    for seed in seeds:
+        name = f"reinforcement-{puzzle}-{seed}"
+        common = {"arms": [BASELINE, "ngdiff"], "rl_teacher": "ngdiff"}
+        studies[seed] = _study(puzzle, seed, **common, name=name, rl_arms=list(REWARDS))
+        spans = _study(puzzle, seed, **common, name=f"{name}-span", rl_arms=["outcome"], rl_credit="span")
+        studies[seed]["span credit"] = spans["outcome"]
+        folder = Path(fetch(_artifact(name, "grpo.outcome"), Path()))
+        rollouts += [group for step in read_groups(folder / "rollouts.jsonl").values() for group in step]
+        audits[seed] = json.loads((fetch(_artifact(name, "audit"), Path()) / "audit.json").read_text())
+    pooled = _pooled(studies.values())
+    figures = {
+        **_figures(pooled),
+        "gain over outcome": _gains(pooled, "outcome", [*REWARDS[1:], "span credit"]),
+        "outcome: gain in a_r less gain in a_p, over the token mean": as_json(
+            _more_reasoning(pooled, BASELINE, "outcome")
+        ),
+        "coupling under the outcome reward": as_json(coupling(rollouts)),
+        "audits": audits,
+        "seeds": _by_seed(studies),
+    }
+    record.save(f"reinforcement-{puzzle}", figures)
+    _print(puzzle, figures)
+
+
+def _study(puzzle: str, seed: int, **settings: Any) -> dict[str, Rows]:
     """The scored responses of each model of one study, by the model's name; ids tell the seed."""
     from flows.study import study
 
-    changes = {**PUZZLES[puzzle], "seed": seed, "name": f"asymmetry-{puzzle}", "rl_arms": []}
-    if style:
-        changes |= {"style": style, "arms": [BASELINE, "ngdiff"]}
-    config = load_preset("mini", changes)
-    outcome = study(config)
+    changes = {"name": f"asymmetry-{puzzle}", "rl_arms": [], **PUZZLES[puzzle], **settings, "seed": seed}
+    outcome = study(load_preset("mini", changes))
     models = {}
     for name, summary in outcome.summaries.items():
         rows = pq.read_table(Path(summary).with_name("results.parquet")).to_pylist()
         models[name] = [{**row, "id": f"{seed}/{row['id']}"} for row in rows]
     return models
+
+
+def _artifact(study: str, stage: str) -> str:
+    uri = Tracker.current().latest(study, stage)
+    assert uri is not None, f"{study} has no {stage}"
+    return uri
 
 
 def _pooled(studies: Iterable[Mapping[str, Rows]]) -> dict[str, Rows]:
@@ -114,26 +157,33 @@ def _pooled(studies: Iterable[Mapping[str, Rows]]) -> dict[str, Rows]:
 
 
 def _figures(models: Mapping[str, Rows]) -> dict[str, Any]:
-    """What each model reaches, what each arm gains over the token mean, and how far reasoning gains more."""
-    gains = {
-        name: {metric: compare(models[BASELINE], rows)[metric] for metric in METRICS}
-        for name, rows in models.items()
-        if name not in ("base", BASELINE)
-    }
+    """What each model reaches, and what each arm gains over the token mean."""
+    arms = [name for name in models if name not in ("base", BASELINE)]
     return {
         "models": {name: as_json({m: summarise(rows)[m] for m in METRICS}) for name, rows in models.items()},
-        "gain over token mean": as_json(gains),
-        "token mean: gain in a_r less gain in a_p, over the base": as_json(_more_reasoning(models)),
+        "gain over token mean": _gains(models, BASELINE, arms),
     }
 
 
-def _more_reasoning(models: Mapping[str, Rows]) -> Any:
+def _gains(models: Mapping[str, Rows], baseline: str, arms: Iterable[str]) -> Any:
+    return as_json({
+        arm: {metric: compare(models[baseline], models[arm])[metric] for metric in METRICS} for arm in arms
+    })  # fmt: skip
+
+
+def _more_reasoning(models: Mapping[str, Rows], before: str, after: str) -> Any:
+    """How far reasoning gains more than perception."""
+
     def gain(mode: str, column: str) -> dict[str, int]:
-        before = {row["id"]: row[column] for row in models["base"] if row["mode"] == mode}
-        return {row["id"]: row[column] - before[row["id"]] for row in models[BASELINE] if row["mode"] == mode}
+        then = {row["id"]: row[column] for row in models[before] if row["mode"] == mode}
+        return {row["id"]: row[column] - then[row["id"]] for row in models[after] if row["mode"] == mode}
 
     reasoning, perception = gain("oracle", "a"), gain("end_to_end", "a_p")
     return bootstrap([reasoning[item] - perception[item] for item in perception])
+
+
+def _by_seed(studies: Mapping[int, Mapping[str, Rows]]) -> dict[int, Any]:
+    return {seed: {name: _values(rows) for name, rows in models.items()} for seed, models in studies.items()}
 
 
 def _values(rows: Rows) -> dict[str, float]:
@@ -165,9 +215,10 @@ def _print(title: str, figures: Mapping[str, Any]) -> None:
     print(f"\n{title}")
     for name, metrics in figures["models"].items():
         print(f"  {name:12}", *(f"{m} {_interval(e)}" for m, e in metrics.items()))
-    for name, metrics in figures["gain over token mean"].items():
-        for metric, gain in metrics.items():
-            print(f"  {name:12} gain in {metric:4} {_interval(gain['difference'])}, p {gain['p']:.2g}")
+    for over in (heading for heading in figures if heading.startswith("gain over")):
+        for name, metrics in figures[over].items():
+            for metric, gain in metrics.items():
+                print(f"  {name:12} {over}: {metric:4} {_interval(gain['difference'])}, p {gain['p']:.2g}")
 
 
 def _interval(estimate: Mapping[str, float]) -> str:
