@@ -2,7 +2,7 @@
 
     make study && python benchmarks/grpo.py
 
-Everything is the preset `mini`: the token-mean checkpoint of its latest study, 8 prompts x 8 responses. A
+Everything but the number of prompts is the preset `mini`, from the token-mean checkpoint of its latest study. A
 step is timed by the engine itself (generation with scoring, then the update); scoring is timed once more
 alone, over the same responses. One by one, the same engine answers the first requests of the same prompts in
 batches of one.
@@ -33,6 +33,7 @@ from percasym.models import load
 from percasym.puzzles import load_spec
 from percasym.tracking import Tracker, fetch
 
+PROMPTS = 8
 STEPS = 6
 ALONE = 16  # requests that are answered one by one
 
@@ -65,17 +66,18 @@ def main() -> None:
 def measure(preset: StudyConfig, model: Path, folder: Path, threads: int) -> dict[str, Any]:
     """Medians over the steps but the first, which warms up."""
     puzzle = preset.load_puzzle(preset.style)
-    count = STEPS * preset.rl_prompts
+    count = STEPS * PROMPTS
     write_dataset(folder / "data", {"train_rl": generate_rows(puzzle, "train_rl", preset.seed, count)})
     config = GRPOConfig(
         model=str(model),
         dataset=str(folder / "data"),
         out=folder / "run",
         steps=STEPS,
-        prompts=preset.rl_prompts,
+        prompts=PROMPTS,
         group_size=preset.rl_group_size,
         micro_batch_size=preset.micro_batch_size,
         learning_rate=preset.rl_learning_rate,
+        temperature=preset.rl_temperature,
         max_new_tokens=preset.max_new_tokens,
         validation_batch_size=preset.eval_batch_size,
         threads=threads,
