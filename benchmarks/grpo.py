@@ -2,10 +2,10 @@
 
     make study && python benchmarks/grpo.py
 
-Everything but the number of prompts is the preset `mini`, from the token-mean checkpoint of its latest study. A
-step is timed by the engine itself (generation with scoring, then the update); scoring is timed once more
-alone, over the same responses. One by one, the same engine answers the first requests of the same prompts in
-batches of one.
+Everything but the number of prompts (8) is the preset `mini`, from the token-mean checkpoint of its latest
+study. A step is timed by the engine itself (generation with scoring, then the update); scoring is timed once
+more alone, over the same responses. One by one, the same engine answers the first requests of the same
+prompts in batches of one.
 """
 
 import argparse
