@@ -21,9 +21,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-import transformers
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
+from percasym import child
 from percasym.datasets import content_digest, read_split
 from percasym.engines import Completion, Engine, Request, Sampling
 from percasym.engines.transformers import TransformersEngine
@@ -222,38 +222,9 @@ def _key(config: EvaluationConfig) -> str:
     return digest("evaluation", settings, weights, content_digest(config.dataset))
 
 
-def read_config(path: Path) -> EvaluationConfig:
-    """The configuration in a JSON file.
-
-    Raises:
-        PercasymError: there is no such file, or it is not JSON, or a setting is wrong.
-    """
-    try:
-        return EvaluationConfig.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise PercasymError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        setting = ".".join(map(str, problem["loc"]))
-        raise PercasymError(
-            f"{path}: {setting}: {problem['msg']}" if setting else f"{path}: {problem['msg']}"
-        ) from error
-
-
 def main(arguments: Sequence[str]) -> int:
-    if len(arguments) != 1:
-        print("usage: python -m percasym.evaluation CONFIG.json", file=sys.stderr)
-        return 2
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        for record in run(read_config(Path(arguments[0]))):
-            print(json.dumps(record), flush=True)
-    except (PercasymError, OSError) as error:  # say, a full disk
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return child.main(arguments, "percasym.evaluation", EvaluationConfig, run)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

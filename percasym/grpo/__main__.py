@@ -6,13 +6,13 @@ error and exit code 2.
 
 import sys
 
+from percasym import child
 from percasym.grpo.config import GRPOConfig
 from percasym.grpo.trainer import train
-from percasym.training import command
 
 
 def main(arguments: list[str]) -> int:
-    return command.main(arguments, GRPOConfig, train)
+    return child.main(arguments, "percasym.grpo", GRPOConfig, train)
 
 
 if __name__ == "__main__":

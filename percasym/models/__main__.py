@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from transformers.utils import logging
+from pydantic import BaseModel
 
+from percasym import child
 from percasym.datasets import Row, write_dataset
 from percasym.distillation import SolverTeacher
-from percasym.errors import PercasymError
 from percasym.models.pretraining import pretraining_rows
 from percasym.models.tiny import TinyConfig, build_tiny
 from percasym.puzzles import load_puzzle
@@ -51,13 +50,7 @@ def _counted(rows: Iterator[Row], total: int) -> Iterator[Row]:
 
 
 def main(arguments: list[str]) -> int:
-    logging.disable_progress_bar()
-    try:
-        prepare(BeginningConfig.model_validate_json(Path(arguments[0]).read_text()))
-    except (PercasymError, ValidationError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 2
-    return 0
+    return child.main(arguments, "percasym.models", BeginningConfig, prepare)
 
 
 if __name__ == "__main__":

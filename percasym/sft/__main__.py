@@ -6,13 +6,13 @@ come. A mistake that the user can mend is one line on standard error and exit co
 
 import sys
 
+from percasym import child
 from percasym.sft.config import SFTConfig
 from percasym.sft.trainer import train
-from percasym.training import command
 
 
 def main(arguments: list[str]) -> int:
-    return command.main(arguments, SFTConfig, train)
+    return child.main(arguments, "percasym.sft", SFTConfig, train)
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def train(config: Config, kind: type[TrainingRun[Config]]) -> Path:
         torch.set_num_threads(config.threads)
     with connected() as ranks:
         if ranks.first:
-            _claim(config)
+            claim(config)
         ranks.wait()
         if final.exists():
             return final
@@ -218,7 +218,7 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
     return config.learning_rate * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * progress)) / 2)
 
 
-def _claim(config: TrainingConfig) -> None:
+def claim(config: TrainingConfig) -> None:
     """Makes OUT the folder of this config, or finds that it is already."""
     note = config.out / "config.json"
     if not note.exists():

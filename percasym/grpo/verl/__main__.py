@@ -6,13 +6,13 @@ error and exit code 2.
 
 import sys
 
+from percasym import child
 from percasym.grpo.verl.config import VerlConfig
 from percasym.grpo.verl.trainer import train
-from percasym.training import command
 
 
 def main(arguments: list[str]) -> int:
-    return command.main(arguments, VerlConfig, train)
+    return child.main(arguments, "percasym.grpo.verl", VerlConfig, train)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from percasym.grpo.verl.rows import write_rows
 from percasym.models import load
 from percasym.training.checkpoint import write_folder
 from percasym.training.log import StepLog
-from percasym.training.run import _claim
+from percasym.training.run import claim
 from percasym.training.validation import validate
 
 POLL = 0.2  # seconds
@@ -58,7 +58,7 @@ def train(config: VerlConfig) -> Path:
     """
     check_installed()
     final, files = config.out / "model", Files(config.out)
-    _claim(config)
+    claim(config)
     if final.exists():
         return final
     files.folder.mkdir(exist_ok=True)
