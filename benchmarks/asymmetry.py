@@ -64,6 +64,9 @@ def main() -> None:
     )
     parser.add_argument("--rl", action="store_true", help="the rewards of GRPO instead of the losses of SFT")
     parser.add_argument("--home", default=".percasym/asymmetry", type=Path, help="where the studies are kept")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="trainings side by side; 1 for two commands at once"
+    )
     options = parser.parse_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
     home = Home(options.home.resolve())
@@ -72,15 +75,15 @@ def main() -> None:
         server()
         for puzzle in options.puzzles.split(","):
             if options.rl:
-                _reinforcement(puzzle, seeds)
+                _reinforcement(puzzle, seeds, options.workers)
             elif options.strengths:
-                _difficulty(puzzle, seeds, options.strengths.split(","))
+                _difficulty(puzzle, seeds, options.workers, options.strengths.split(","))
             else:
-                _asymmetry(puzzle, seeds)
+                _asymmetry(puzzle, seeds, options.workers)
 
 
-def _asymmetry(puzzle: str, seeds: Sequence[int]) -> None:
-    studies = {seed: _study(puzzle, seed) for seed in seeds}
+def _asymmetry(puzzle: str, seeds: Sequence[int], workers: int) -> None:
+    studies = {seed: _study(puzzle, seed, workers=workers) for seed in seeds}
     figures = _figures(_pooled(studies.values()))
     figures["token mean: gain in a_r less gain in a_p, over the base"] = as_json(
         _more_reasoning(_pooled(studies.values()), "base", BASELINE)
@@ -90,24 +93,24 @@ def _asymmetry(puzzle: str, seeds: Sequence[int]) -> None:
     _print(puzzle, figures)
 
 
-def _difficulty(puzzle: str, seeds: Sequence[int], strengths: Sequence[str]) -> None:
+def _difficulty(puzzle: str, seeds: Sequence[int], workers: int, strengths: Sequence[str]) -> None:
     figures = {}
     for strength in strengths:
         style = f"hard:{strength}"
-        settings = {"style": style, "arms": [BASELINE, "ngdiff"]}
+        settings = {"style": style, "arms": [BASELINE, "ngdiff"], "workers": workers}
         figures[style] = _figures(_pooled([_study(puzzle, seed, **settings) for seed in seeds]))
         _print(f"{puzzle} {style}", figures[style])
     record.save(f"difficulty-{puzzle}", figures)
     _draw_difficulty(figures, ROOT / "docs" / "images" / f"difficulty-{puzzle}.png")
 
 
-def _reinforcement(puzzle: str, seeds: Sequence[int]) -> None:
+def _reinforcement(puzzle: str, seeds: Sequence[int], workers: int) -> None:
     """Every reward from the token mean, and span-level credit, at equal steps."""
     studies: dict[int, dict[str, Rows]] = {}
     rollouts, audits = [], {}
     for seed in seeds:
         name = f"reinforcement-{puzzle}-{seed}"
-        common = {"arms": [BASELINE, "ngdiff"], "rl_teacher": "ngdiff"}
+        common = {"arms": [BASELINE, "ngdiff"], "rl_teacher": "ngdiff", "workers": workers}
         studies[seed] = _study(puzzle, seed, **common, name=name, rl_arms=list(REWARDS))
         spans = _study(puzzle, seed, **common, name=f"{name}-span", rl_arms=["outcome"], rl_credit="span")
         studies[seed]["span credit"] = spans["outcome"]
@@ -133,7 +136,14 @@ def _study(puzzle: str, seed: int, **settings: Any) -> dict[str, Rows]:
     """The scored responses of each model of one study, by the model's name; ids tell the seed."""
     from flows.study import study
 
-    changes = {"name": f"asymmetry-{puzzle}", "rl_arms": [], **PUZZLES[puzzle], **settings, "seed": seed}
+    changes = {
+        "name": f"asymmetry-{puzzle}",
+        "rl_arms": [],
+        **PUZZLES[puzzle],
+        **MACHINE,
+        **settings,
+        "seed": seed,
+    }
     outcome = study(load_preset("mini", changes))
     models = {}
     for name, summary in outcome.summaries.items():

@@ -12,16 +12,18 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from flows.study import study
 from percasym.config import StudyConfig, load_preset
 from percasym.models import load
 from percasym.tracking import Tracker
+from percasym.training.model import vision_parameters
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(1800)]
 
-# The miniature at its own size, as vLLM has no kernels for smaller heads; little of all the rest, but enough for
-# responses to end by themselves: verl 0.9.1 cannot take a batch in which all are equally long.
+# The miniature at its own size, as vLLM has no kernels for smaller heads; little of all the rest, but enough
+# for responses to end by themselves: verl 0.9.1 cannot take a batch in which all are equally long.
 SETTINGS: dict[str, Any] = {
     "name": "verl",
     "train_items": 64,
@@ -35,6 +37,7 @@ SETTINGS: dict[str, Any] = {
     "warmup_steps": 1,
     "validate_every": 0,
     "max_new_tokens": 160,
+    "train_vision": False,
     "arms": ["token_mean"],
     "rl_arms": ["perception_aware_partial:0.5"],
     "rl_engine": "verl",
@@ -114,6 +117,15 @@ def test_a_killed_training_goes_on_and_its_model_is_measured(home: Path) -> None
     assert {rollout["sample"] for rollout in rollouts} == set(range(4))
     model, processor = load(str(artifact.with_name("model")))
     assert model.get_input_embeddings().num_embeddings == len(processor.tokenizer)
+    before, _ = load(str(Path(client.get_run(tags["stage.sft.token_mean"]).info.artifact_uri) / "model"))
+    frozen = {id(parameter) for parameter in vision_parameters(model)}
+    moved = {
+        name
+        for (name, new), old in zip(model.named_parameters(), before.parameters(), strict=True)
+        if not torch.equal(new, old.to(torch.bfloat16).to(old.dtype))  # the merger rounds
+    }
+    assert moved
+    assert not moved & {name for name, parameter in model.named_parameters() if id(parameter) in frozen}
     for name in ("reward", "r_a_p", "verl/critic/score/mean"):
         steps = [metric.step for metric in client.get_metric_history(run.info.run_id, name)]
         assert sorted(set(steps)) == [1, 2, 3], name
