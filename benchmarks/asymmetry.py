@@ -64,9 +64,7 @@ def main() -> None:
     )
     parser.add_argument("--rl", action="store_true", help="the rewards of GRPO instead of the losses of SFT")
     parser.add_argument("--home", default=".percasym/asymmetry", type=Path, help="where the studies are kept")
-    parser.add_argument(
-        "--workers", type=int, default=2, help="trainings side by side; 1 for two commands at once"
-    )
+    parser.add_argument("--workers", type=int, default=2, help="trainings at once in a study")
     options = parser.parse_args()
     seeds = [int(seed) for seed in options.seeds.split(",")]
     home = Home(options.home.resolve())
@@ -140,7 +138,6 @@ def _study(puzzle: str, seed: int, **settings: Any) -> dict[str, Rows]:
         "name": f"asymmetry-{puzzle}",
         "rl_arms": [],
         **PUZZLES[puzzle],
-        **MACHINE,
         **settings,
         "seed": seed,
     }
