@@ -10,6 +10,7 @@ from typing import Any
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
+import percasym.grpo.verl.plugins.positions  # noqa: F401
 from percasym.training.model import vision_parameters
 
 
