@@ -11,6 +11,10 @@ from tasks.show import show_training
 from tasks.stage import VOLATILE, Work, stage
 from tasks.training import post_training, train
 
+PLUGINS = [  # what verl imports by itself
+    f"percasym.grpo.verl.plugins.{name}" for name in ("engine", "platform", "positions", "rollout", "turns")
+]
+
 
 @stage(children=("percasym.grpo.__main__",))
 def grpo(
@@ -21,7 +25,7 @@ def grpo(
     show_training(work.folder / VOLATILE, reward)
 
 
-@stage(children=("percasym.grpo.verl.__main__",))
+@stage(children=("percasym.grpo.verl.__main__", *PLUGINS))
 def verl(
     work: Work, config: RLSection, data: Path, base: Path | str, reward: str, captions: Path | None = None
 ) -> None:
