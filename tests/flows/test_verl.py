@@ -22,22 +22,24 @@ from percasym.training.model import vision_parameters
 
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(1800)]
 
-# The miniature at its own size, as vLLM has no kernels for smaller heads; next to nothing of all the rest. So
-# responses never end and all are equally long, which verl could not take by itself.
+# The miniature at its own size, as vLLM has no kernels for smaller heads; of all the rest just enough for
+# captions that differ. Responses are cut off after them, so all are equally long, which verl could not take by
+# itself.
 SETTINGS: dict[str, Any] = {
     "name": "verl",
-    "train_items": 64,
+    "train_items": 256,
     "validation_items": 4,
     "test_items": 6,
     "pretrain_items": 48,
     "pretrain_steps": 4,
     "pretrain_batch_size": 8,
-    "sft_steps": 4,
+    "sft_steps": 80,
     "warmup_steps": 1,
     "validate_every": 0,
-    "max_new_tokens": 24,
+    "max_new_tokens": 48,
     "train_vision": False,
-    "arms": ["token_mean"],
+    "arms": ["fixed:0.9"],
+    "rl_from": "fixed:0.9",
     "rl_arms": ["perception_aware_partial:0.5"],
     "rl_engine": "verl",
     "rl_items": 8,
@@ -116,7 +118,7 @@ def test_a_killed_training_goes_on_and_its_model_is_measured(home: Path) -> None
     assert {rollout["sample"] for rollout in rollouts} == set(range(4))
     model, processor = load(str(artifact.with_name("model")))
     assert model.get_input_embeddings().num_embeddings == len(processor.tokenizer)
-    before, _ = load(str(Path(client.get_run(tags["stage.sft.token_mean"]).info.artifact_uri) / "model"))
+    before, _ = load(str(Path(client.get_run(tags["stage.sft.fixed:0.9"]).info.artifact_uri) / "model"))
     frozen = {id(parameter) for parameter in vision_parameters(model)}
     moved = {
         name
@@ -128,5 +130,5 @@ def test_a_killed_training_goes_on_and_its_model_is_measured(home: Path) -> None
     for name in ("reward", "r_a_p", "verl/critic/score/mean"):
         steps = [metric.step for metric in client.get_metric_history(run.info.run_id, name)]
         assert sorted(set(steps)) == [1, 2, 3], name
-    assert run.data.tags["input.base"] == tags["stage.sft.token_mean"]
+    assert run.data.tags["input.base"] == tags["stage.sft.fixed:0.9"]
     assert {version.run_id for version in client.search_model_versions("name = 'verl'")} >= {run.info.run_id}
