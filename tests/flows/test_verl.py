@@ -23,8 +23,8 @@ from percasym.training.model import vision_parameters
 pytestmark = [pytest.mark.verl, pytest.mark.timeout(1800)]
 
 # The miniature at its own size, as vLLM has no kernels for smaller heads; of all the rest just enough for
-# captions that differ. Responses are cut off after them, so all are equally long, which verl could not take by
-# itself.
+# captions that differ. Responses are cut off after them, so all are equally long, which verl could not take
+# by itself.
 SETTINGS: dict[str, Any] = {
     "name": "verl",
     "train_items": 256,
