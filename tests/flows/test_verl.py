@@ -127,7 +127,7 @@ def test_a_killed_training_goes_on_and_its_model_is_measured(home: Path) -> None
     }
     assert moved
     assert not moved & {name for name, parameter in model.named_parameters() if id(parameter) in frozen}
-    for name in ("reward", "r_a_p", "verl/critic/score/mean"):
+    for name in ("reward", "no_spread", "verl/critic/score/mean"):
         steps = [metric.step for metric in client.get_metric_history(run.info.run_id, name)]
         assert sorted(set(steps)) == [1, 2, 3], name
     assert run.data.tags["input.base"] == tags["stage.sft.fixed:0.9"]
