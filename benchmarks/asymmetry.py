@@ -28,10 +28,10 @@ import record
 from matplotlib.figure import Figure
 
 from flows.server import prefect_server
-from percasym.config import load_preset
 from percasym.diagnostics.coupling import coupling, read_groups
 from percasym.home import VARIABLE, Home
 from percasym.metrics import as_json, bootstrap, compare, summarise
+from percasym.presets import load_preset
 from percasym.tracking import Tracker, fetch
 
 ROOT = Path(__file__).parent.parent

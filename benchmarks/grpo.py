@@ -20,7 +20,7 @@ from typing import Any
 import record
 import torch
 
-from percasym.config import StudyConfig, load_preset
+from percasym.config import StudyConfig
 from percasym.datasets import generate_rows, read_split, write_dataset
 from percasym.engines import Request, Sampling
 from percasym.engines.transformers import TransformersEngine
@@ -30,6 +30,7 @@ from percasym.grpo.trainer import train
 from percasym.home import DEFAULT, VARIABLE
 from percasym.judgement import score
 from percasym.models import load
+from percasym.presets import load_preset
 from percasym.puzzles import load_spec
 from percasym.tracking import Tracker, fetch
 

@@ -20,11 +20,11 @@ from typing import Any
 import record
 import torch
 
-from percasym.config import load_preset
 from percasym.datasets import generate_rows, read_split, write_dataset
 from percasym.distillation import Report, SolverTeacher, distill
 from percasym.models import load
 from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.presets import load_preset
 from percasym.puzzles import load_puzzle
 from percasym.sft.data import TrainingRows
 from percasym.sft.losses import TokenLosses

@@ -104,8 +104,8 @@ def generate(
     ] = None,
 ) -> None:
     """Write a data set of puzzles: parquet files with images, and a card."""
-    from percasym.config import parse_settings
     from percasym.datasets import generate_rows, write_dataset
+    from percasym.presets import parse_settings
     from percasym.puzzles import SPLITS, load_puzzle
 
     if split not in SPLITS:
@@ -225,7 +225,7 @@ def presets(
     name: Annotated[str | None, typer.Argument(help="Print this one, with its comments.")] = None,
 ) -> None:
     """List the presets, or print one: it is a file to copy and change."""
-    from percasym.config import PRESETS, preset_text
+    from percasym.presets import PRESETS, preset_text
 
     if name is not None:
         typer.echo(preset_text(name))
@@ -243,7 +243,7 @@ def _numbers(option: str, text: str) -> list[float]:
 
 
 def _config(preset: str, settings: list[str] | None, seed: int | None) -> "StudyConfig":
-    from percasym.config import load_preset, parse_settings
+    from percasym.presets import load_preset, parse_settings
 
     changes = parse_settings(settings or [])
     return load_preset(preset, changes if seed is None else {**changes, "seed": seed})
@@ -326,7 +326,7 @@ def main() -> None:
         from pydantic import ValidationError
 
         if isinstance(error, ValidationError):
-            from percasym.config import explain
+            from percasym.presets import explain
 
             _stop(explain(error))
         if _disk_is_full(error):

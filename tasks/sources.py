@@ -14,7 +14,14 @@ ROOT = Path(__file__).parent.parent
 
 # Plumbing: it brings a stage its settings and carries its result away, but has no part in what the result is.
 PLUMBING = {
-    *("percasym.config", "percasym.errors", "percasym.home", "percasym.launch", "percasym.tracking"),
+    *(
+        "percasym.config",
+        "percasym.errors",
+        "percasym.home",
+        "percasym.launch",
+        "percasym.presets",
+        "percasym.tracking",
+    ),
     *("tasks.locks", "tasks.progress", "tasks.show", "tasks.sources", "tasks.stage"),
 }
 

@@ -261,7 +261,7 @@ def test_a_bug_keeps_its_traceback(
     def broken(name: str) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("percasym.config.preset_text", broken)
+    monkeypatch.setattr("percasym.presets.preset_text", broken)
     with pytest.raises(ZeroDivisionError):
         call(capfd, "presets", "mini")
 
@@ -275,7 +275,7 @@ def test_a_full_disk_is_told_in_whatever_words_it_comes(
         except OSError as error:
             raise RuntimeError("cannot store") from error
 
-    monkeypatch.setattr("percasym.config.preset_text", full)
+    monkeypatch.setattr("percasym.presets.preset_text", full)
     code, _, err = call(capfd, "presets", "mini")
     assert code == 2
     assert err.startswith("error: the disk is full")

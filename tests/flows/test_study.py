@@ -11,7 +11,8 @@ import pytest
 
 from flows.study import Outcome, study
 from flows.sweep import sweep
-from percasym.config import StudyConfig, load_preset
+from percasym.config import StudyConfig
+from percasym.presets import load_preset
 from percasym.tracking import Tracker
 from tasks import progress
 from tasks.progress import Event

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from flows.study import study
-from percasym.config import StudyConfig, load_preset
+from percasym.config import StudyConfig
 from percasym.models import load
+from percasym.presets import load_preset
 from percasym.tracking import Tracker
 from percasym.training.model import vision_parameters
 

@@ -6,18 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from percasym.config import (
-    PRESETS,
-    BaseSection,
-    DataSection,
-    EvaluationSection,
-    SFTSection,
-    StudyConfig,
-    load_preset,
-    parse_settings,
-    preset_text,
-)
+from percasym.config import BaseSection, DataSection, EvaluationSection, SFTSection, StudyConfig
 from percasym.errors import PercasymError
+from percasym.presets import PRESETS, load_preset, parse_settings, preset_text
 
 
 @pytest.mark.parametrize("name", PRESETS)

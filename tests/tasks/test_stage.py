@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from prefect import flow
 
-from percasym.config import EvaluationSection, StudyConfig, load_preset
+from percasym.config import EvaluationSection, StudyConfig
 from percasym.errors import PercasymError
+from percasym.presets import load_preset
 from percasym.tracking import Tracker, local_path
 from tasks import progress
 from tasks.progress import Event
