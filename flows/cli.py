@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from flows import cli_data, cli_models
 from percasym import __version__
 from percasym.errors import PercasymError
 from percasym.home import DEFAULT, VARIABLE, Home
@@ -23,6 +24,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_data.commands)
+app.add_typer(cli_models.commands)
 
 UsageError: Any = typer.BadParameter.mro()[1]  # typer exports no name for it
 
@@ -87,114 +90,6 @@ def sweep(
         from flows.sweep import sweep as flow
 
         _conclude(flow(config, lams, alphas))
-
-
-@app.command()
-def generate(
-    out: Annotated[Path, typer.Option(help="Folder of the data set; splits that it has stay.")],
-    puzzle: Annotated[str, typer.Option(help="sudoku, graph_coloring, or path/to/file.py:Class.")] = "sudoku",
-    split: Annotated[str, typer.Option(help="test, validation, train_sft, train_rl or pretrain.")] = "test",
-    n: Annotated[int, typer.Option(min=1, help="Number of items.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the items.")] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="OPTION=VALUE", help="Size, difficulty, text, style or side of the puzzle."
-        ),
-    ] = None,
-) -> None:
-    """Write a data set of puzzles: parquet files with images, and a card."""
-    from percasym.datasets import generate_rows, write_dataset
-    from percasym.presets import parse_settings
-    from percasym.puzzles import SPLITS, load_puzzle
-
-    if split not in SPLITS:
-        raise PercasymError(f"there is no split {split!r}; choose from {', '.join(SPLITS)}")
-    rows = generate_rows(load_puzzle(puzzle, parse_settings(settings or [])), split, seed, n)
-    with _bar(f"{puzzle} {split}", n) as advance:
-        write_dataset(out, {split: (advance(row) for row in rows)})
-    typer.echo(f"{n} items in {out}")
-
-
-@app.command()
-def score(
-    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
-    responses: Annotated[
-        Path, typer.Argument(help='Lines of {"id", "response"}, or also {"mode": "oracle"}.')
-    ],
-    split: Annotated[str, typer.Option(help="Split that the responses belong to.")] = "test",
-    model_b: Annotated[Path | None, typer.Option(help="Responses of another model, to compare with.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-) -> None:
-    """Measure the responses of any model, without training anything."""
-    from percasym.scoring import audit
-
-    found = audit(data, split, responses, model_b)
-    from percasym.tables import audit_tables
-
-    _show(found, as_json, audit_tables)
-
-
-@app.command()
-def coupling(
-    rollouts: Annotated[
-        Path, typer.Argument(help='Lines of {"id", "a", "a_p", "a_own"}: some responses to each item.')
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-) -> None:
-    """Say what the outcome of grouped responses follows: perception or reasoning.
-
-    GRPO leaves such a file, rollouts.jsonl, in the artifacts of its run.
-    """
-    from percasym.diagnostics.coupling import coupling as correlate
-    from percasym.diagnostics.coupling import read_groups
-    from percasym.metrics import as_json as jsonable
-
-    found = jsonable(correlate(group for groups in read_groups(rollouts).values() for group in groups))
-    from percasym.tables import coupling_tables
-
-    _show(found, as_json, coupling_tables)
-
-
-@app.command()
-def audit_surrogates(
-    model: Annotated[str, typer.Argument(help="Checkpoint that responds: a folder or a Hub id.")],
-    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
-    split: Annotated[str, typer.Option(help="Labelled split.")] = "validation",
-    items: Annotated[int, typer.Option(min=1, help="Items of it, the first ones.")] = 64,
-    group_size: Annotated[int, typer.Option(min=2, help="Responses that are sampled to each.")] = 8,
-    teacher: Annotated[str, typer.Option(help="Checkpoint that captions for the surrogate teacher.")] = "",
-    surrogates: Annotated[
-        str, typer.Option(help="Names, or path/to/file.py:function, by commas; none: all that are possible.")
-    ] = "",
-    max_new_tokens: Annotated[int, typer.Option(min=8, help="Longest response.")] = 1024,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-) -> None:
-    """Say how well each surrogate stands in for a_p, and at what cost, where the truth is known."""
-    from transformers.utils import logging
-
-    from percasym.grpo.audit import AuditConfig, run
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    config = AuditConfig(
-        model=model,
-        dataset=str(data),
-        split=split,
-        items=items,
-        group_size=group_size,
-        surrogates=tuple(name for name in surrogates.split(",") if name),
-        teacher=teacher,
-        max_new_tokens=max_new_tokens,
-        seed=seed,
-    )
-    with _bar("sampling", items) as advance:
-        *_, last = map(advance, run(config))
-    found = {name: value for name, value in last.items() if name != "kind"}
-    from percasym.tables import surrogate_tables
-
-    _show(found, as_json, surrogate_tables)
 
 
 @app.command()
@@ -285,33 +180,6 @@ def _conclude(outcome: Any) -> None:
     typer.echo(f"report   {outcome.report}")
     typer.echo(f"runs     mlflow ui --backend-store-uri '{Tracker.current().address}'")
     typer.echo(f"flows    PREFECT_HOME='{Home.current().prefect}' prefect server start")
-
-
-def _show(found: Any, as_json: bool, tables: Callable[[Any], Iterable[Any]]) -> None:
-    """Prints what was found: as JSON and nothing else, or as tables."""
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    from rich.console import Console
-
-    for table in tables(found):
-        Console().print(table)
-
-
-@contextmanager
-def _bar(name: str, total: int) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(name, total=total)
-
-        def advance(row: Any) -> Any:
-            progress.advance(task)
-            return row
-
-        yield advance
 
 
 def main() -> None:
