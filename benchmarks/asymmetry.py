@@ -4,6 +4,7 @@
     python benchmarks/asymmetry.py --puzzles sudoku --seeds 0,1     less
     python benchmarks/asymmetry.py --strengths 0.4,0.6,0.8          gains against the difficulty of the images
     python benchmarks/asymmetry.py --rl                             GRPO from the token mean
+    python benchmarks/asymmetry.py --surrogates                     GRPO by each surrogate, against the audit
 
 The claims: SFT teaches reasoning more than perception, and reweighting its loss repairs that; the outcome
 reward follows reasoning more than perception and so teaches it more, and a reward for perception repairs
@@ -21,11 +22,13 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pyarrow.parquet as pq
 import record
 from matplotlib.figure import Figure
+from scipy.stats import spearmanr
 
 from flows.server import prefect_server
 from percasym.diagnostics.coupling import coupling, read_groups
@@ -37,6 +40,7 @@ from percasym.tracking import Tracker, fetch
 ROOT = Path(__file__).parent.parent
 METRICS = ("a", "a_p", "a_r")
 BASELINE = "token_mean"
+SURROGATES = ("teacher", "agreement", "blinding", "well_formed", "agreed")
 REWARDS = ("outcome", "perception_aware:0.5", "surrogate:best:0.5")
 
 # The preset `mini` is of Sudokus; these settings make it one of graphs.
@@ -63,6 +67,7 @@ def main() -> None:
         "--strengths", help="strengths of the style `hard`; measured on the first seed's studies"
     )
     parser.add_argument("--rl", action="store_true", help="the rewards of GRPO instead of the losses of SFT")
+    parser.add_argument("--surrogates", action="store_true", help="a reward of GRPO from each surrogate")
     parser.add_argument("--home", default=".percasym/asymmetry", type=Path, help="where the studies are kept")
     parser.add_argument("--workers", type=int, default=2, help="trainings at once in a study")
     options = parser.parse_args()
@@ -74,6 +79,8 @@ def main() -> None:
         for puzzle in options.puzzles.split(","):
             if options.rl:
                 _reinforcement(puzzle, seeds, options.workers)
+            elif options.surrogates:
+                _surrogates(puzzle, seeds, options.workers)
             elif options.strengths:
                 _difficulty(puzzle, seeds, options.workers, options.strengths.split(","))
             else:
@@ -128,6 +135,43 @@ def _reinforcement(puzzle: str, seeds: Sequence[int], workers: int) -> None:
     }
     record.save(f"reinforcement-{puzzle}", figures)
     _print(puzzle, figures)
+
+
+def _surrogates(puzzle: str, seeds: Sequence[int], workers: int) -> None:
+    """Whether the order of surrogates in the audit, before any training, is that of their gains in a_p."""
+    studies: dict[int, dict[str, Rows]] = {}
+    audits: dict[str, list[float]] = {name: [] for name in SURROGATES}
+    rewards = {name: f"surrogate:{name}:0.5" for name in SURROGATES}
+    for seed in seeds:
+        name = f"surrogates-{puzzle}-{seed}"
+        settings = {"arms": [BASELINE, "ngdiff"], "rl_teacher": "ngdiff", "workers": workers, "name": name}
+        # surrogate:best makes the study audit; it trains as the surrogate that it stands for, once.
+        settings["rl_arms"] = ["outcome", *rewards.values(), "surrogate:best:0.5"]
+        studies[seed] = _study(puzzle, seed, **settings)
+        audit = json.loads((fetch(_artifact(name, "audit"), Path()) / "audit.json").read_text())
+        for surrogate, found in audit["surrogates"].items():
+            audits[surrogate].append(found["within"]["value"] if found["within"] else 0.0)
+    pooled = _pooled(studies.values())
+    gains = _gains(pooled, "outcome", rewards.values())
+    said = [fmean(audits[name]) for name in SURROGATES]
+    gained = [gains[reward]["a_p"]["difference"]["value"] for reward in rewards.values()]
+    figures = {
+        **_figures(pooled),
+        "gain over outcome": gains,
+        "r within groups in the audits": dict(zip(SURROGATES, said, strict=True)),
+        "rank correlation of audit and gain in a_p": spearmanr(said, gained).statistic,
+        "by seed": {
+            seed: spearmanr(
+                [audits[name][place] for name in SURROGATES],
+                [_values(models[reward])["a_p"] for reward in rewards.values()],
+            ).statistic
+            for place, (seed, models) in enumerate(studies.items())
+        },
+        "seeds": _by_seed(studies),
+    }
+    record.save(f"surrogates-{puzzle}", figures)
+    _print(puzzle, figures)
+    print("rank correlation", figures["rank correlation of audit and gain in a_p"], figures["by seed"])
 
 
 def _study(puzzle: str, seed: int, **settings: Any) -> dict[str, Rows]:

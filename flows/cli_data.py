@@ -1,7 +1,7 @@
 """Commands about data sets."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,3 +36,69 @@ def generate(
     with bar(f"{puzzle} {split}", n) as advance:
         write_dataset(out, {split: (advance(row) for row in rows)})
     typer.echo(f"{n} items in {out}")
+
+
+@commands.command("import")
+def import_(
+    source: Annotated[
+        str, typer.Argument(help="Id of the Hub, or a folder of parquet, JSON or JSONL files and images.")
+    ],
+    out: Annotated[Path, typer.Option(help="New folder for the data set.")],
+    puzzle: Annotated[
+        str, typer.Option(help="sudoku, graph_coloring or path/to/file.py:Class; none: by the ground truths.")
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Settings of --puzzle, such as rows and cols."),
+    ] = None,
+) -> None:
+    """Take over a data set in the released layout, verified row by row."""
+    from percasym.importing import import_dataset
+    from percasym.presets import parse_settings
+    from percasym.puzzles import load_puzzle
+
+    if settings and not puzzle:
+        raise PercasymError("--set needs --puzzle: without it each puzzle is recognised")
+    told = load_puzzle(puzzle, parse_settings(settings or [])) if puzzle else None
+    unknown: Any = None
+    with bar("rows", unknown) as advance:
+        report = import_dataset(source, out, told, advance)
+    for split, found in report.splits.items():
+        judged = f", {found.responses} responses" if found.responses else ", no responses"
+        if found.responses:
+            judged += (
+                f": {found.right} right, {found.right_caption} with the right caption, {found.both} both"
+            )
+        if found.incomplete:
+            judged += f", {found.incomplete} without caption or answer"
+        typer.echo(f"{split}: {found.rows} rows{judged}")
+    if report.columns:
+        typer.echo(f"not taken: column {', '.join(sorted(report.columns))}")
+    if report.repeats:
+        typer.echo(
+            f"warning: {report.repeats} rows repeat a puzzle of another split, see {out}/repeated.jsonl"
+        )
+        for line in report.repeated:
+            typer.echo("  {split} row {row}: as {other_split} row {other_row}".format(**line))
+    rejected = sum(found.rejected for found in report.splits.values())
+    if rejected:
+        typer.echo(f"warning: {rejected} rows could not be taken, see {out}/rejected.jsonl")
+        for line in report.rejected:
+            typer.echo("  {split} row {row}: {reason}".format(**line))
+    typer.echo(f"{sum(found.rows for found in report.splits.values())} items in {out}")
+
+
+@commands.command()
+def export(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    to: Annotated[str, typer.Option(help="hub, llamafactory, trl or verl.")],
+    out: Annotated[Path, typer.Option(help="New folder for the export.")],
+    split: Annotated[list[str] | None, typer.Option(help="A split; may be repeated; none: all.")] = None,
+) -> None:
+    """Write a data set as another program reads it."""
+    from percasym.exporting import export_dataset
+
+    for found in export_dataset(data, to, out, split or []):
+        left_out = "".join(f"; {count} left out: {why}" for why, count in found.left_out.items())
+        typer.echo(f"{found.split}: {found.rows} rows{left_out}{found.note and f'; {found.note}'}")
+    typer.echo(f"written to {out}")

@@ -1,13 +1,120 @@
 """Commands about models and their responses; nothing is trained."""
 
+import json
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.console import bar, show
+from flows.console import bar, progress_bar, quieten, show
 
 commands = typer.Typer()
+
+Engine = Annotated[
+    str,
+    typer.Option(help="transformers; vllm; or server: --server, or one of vLLM's that is started."),
+]
+Precision = Annotated[str, typer.Option(help="auto (as saved), float32 or bfloat16.")]
+AtOnce = Annotated[int, typer.Option("--batch-size", min=1, help="Responses that are generated at a time.")]
+Context = Annotated[int, typer.Option(min=0, help="Longest sequence in vLLM, in tokens; 0: the model's own.")]
+TensorParallel = Annotated[int, typer.Option(min=1, help="GPUs that share one copy of the model, in vLLM.")]
+DataParallel = Annotated[int, typer.Option(min=1, help="Copies of the model, in vLLM.")]
+
+
+@commands.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub id; or its name at --server.")],
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results; an unfinished evaluation in it goes on.")],
+    split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first items.")] = None,
+    modes: Annotated[
+        str, typer.Option(help="end_to_end (a, a_p), oracle (a_r), or both.")
+    ] = "end_to_end,oracle",
+    max_new_tokens: Annotated[int, typer.Option(min=8, help="Longest response.")] = 1024,
+    temperature: Annotated[float, typer.Option(min=0, help="0: always the most probable token.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
+    engine: Engine = "transformers",
+    server: Annotated[
+        str, typer.Option(help="Its address, as http://host:8000/v1; key: PERCASYM_API_KEY.")
+    ] = "",
+    precision: Precision = "auto",
+    batch_size: AtOnce = 64,
+    context: Context = 0,
+    tensor_parallel: TensorParallel = 1,
+    data_parallel: DataParallel = 1,
+    patience: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that an answer of a server may take.")
+    ] = 600,
+    retries: Annotated[int, typer.Option(min=0, help="Times that a failed request is repeated.")] = 6,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Measure a model: a, a_p and a_r, with intervals and causes. Killed, the same command goes on."""
+    quieten()
+    from percasym.evaluation import EvaluationConfig, run
+
+    config = EvaluationConfig.model_validate(
+        {
+            "model": model,
+            "dataset": str(data),
+            "out": out,
+            "split": split,
+            "limit": limit,
+            "modes": modes.split(","),
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "seed": seed,
+            "engine": engine if not server else "server",
+            "server": server,
+            "precision": precision,
+            "batch_size": batch_size,
+            "context": context,
+            "tensor_parallel": tensor_parallel,
+            "data_parallel": data_parallel,
+            "patience": patience,
+            "retries": retries,
+        }
+    )
+    with progress_bar("evaluating") as show_progress:
+        for line in run(config):
+            show_progress(line["done"], line["total"])
+    from percasym.tables import audit_tables
+
+    show(json.loads((out / "summary.json").read_text()), as_json, audit_tables)
+
+
+@commands.command()
+def serve(
+    model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub id.")],
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: a free one.")] = 8000,
+    precision: Precision = "auto",
+    batch_size: AtOnce = 128,
+    context: Context = 0,
+    tensor_parallel: TensorParallel = 1,
+    data_parallel: DataParallel = 1,
+) -> None:
+    """Serve a model with vLLM, until Ctrl-C."""
+    from percasym.engines.config import EngineConfig
+    from percasym.engines.serving import serving
+
+    config = EngineConfig.model_validate(
+        {
+            "model": model,
+            "engine": "server",
+            "precision": precision,
+            "batch_size": batch_size,
+            "context": context,
+            "tensor_parallel": tensor_parallel,
+            "data_parallel": data_parallel,
+        }
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), serving(config, host, port) as address:
+        typer.echo(f"{model} is served at {address} (Ctrl-C ends it)")
+        signal.pause()
 
 
 @commands.command()
@@ -66,12 +173,9 @@ def audit_surrogates(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """Say how well each surrogate stands in for a_p, and at what cost, where the truth is known."""
-    from transformers.utils import logging
-
+    quieten()
     from percasym.grpo.audit import AuditConfig, run
 
-    logging.set_verbosity_error()
-    logging.disable_progressbar()
     config = AuditConfig(
         model=model,
         dataset=str(data),

@@ -19,6 +19,26 @@ def show(found: Any, as_json: bool, tables: Callable[[Any], Iterable[Any]]) -> N
         Console().print(table)
 
 
+def quieten() -> None:
+    """Keeps transformers from chatting."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[float, float], None]]:
+    """A bar on standard error; what it yields sets it to so much of a total."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 @contextmanager
 def bar(name: str, total: int) -> Iterator[Any]:
     """A bar on standard error; what it yields passes an object on and counts it."""

@@ -56,7 +56,7 @@ def study(config: StudyConfig) -> Outcome:
     with launch.slots(config.workers), _study_run(config) as run:
         data = generate.submit(config, run.id)
         lessons = distill.submit(config, run.id, data=data)
-        before = config.model or base.submit(config, run.id)
+        before = base.submit(config, run.id, model=config.model) if config.makes_base else config.model
 
         trained = {
             arm: sft.submit(config, run.id, arm, data=lessons, base=before, weighting=arm)
@@ -71,7 +71,9 @@ def study(config: StudyConfig) -> Outcome:
             return engine.submit(config, run.id, arm, data=data, base=start, reward=reward, **aids.of(reward))
 
         def measure(name: str, model: Any) -> PrefectFuture[Reference]:
-            return evaluate.submit(config, run.id, name, data=data, model=model)
+            # A teacher's server has the GPUs for itself.
+            after = [lessons] if config.teacher and not config.teacher_server else []
+            return evaluate.submit(config, run.id, name, after, data=data, model=model)
 
         undecided = [reward for reward, surrogate in config.surrogates().items() if surrogate == BEST]
         rewarded = {reward: reinforce(reward, reward) for reward in config.rl_arms if reward not in undecided}

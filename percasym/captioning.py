@@ -13,31 +13,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from percasym import child
 from percasym.datasets import read_split
 from percasym.engines import Engine, Request, Sampling
-from percasym.engines.transformers import TransformersEngine
+from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
-from percasym.models import load
 from percasym.response import parse
 from percasym.training.checkpoint import write_text
 
 COLUMNS = ("id", "query", "image", "prefix")
 
 
-class CaptioningConfig(BaseModel, frozen=True, extra="forbid"):
+class CaptioningConfig(EngineConfig, frozen=True):
     """Who captions what."""
 
-    model: str = Field(description="The teacher: a folder, or a Hub id like owner/name")
     dataset: str = Field(description="Data set: a folder")
     split: str = Field(default="train_rl", description="Split to caption")
     out: Path = Field(description="File of the captions")
     max_new_tokens: int = Field(default=1024, gt=0, description="Where a caption is given up")
-    batch_size: int = Field(default=64, gt=0, description="Captions that are generated at a time")
-    threads: int | None = Field(default=None, gt=0, description="CPU threads; by default torch's choice")
 
 
 def captions(engine: Engine, rows: Iterable[Mapping[str, Any]], max_tokens: int) -> Iterator[tuple[str, str]]:
@@ -59,15 +54,13 @@ def run(config: CaptioningConfig) -> Iterator[dict[str, Any]]:
     Raises:
         PercasymError: the data set, its split, an image or the checkpoint is not there or cannot be read.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
     rows = read_split(config.dataset, config.split, COLUMNS)
-    engine = TransformersEngine(*load(config.model), batch_size=config.batch_size)
     found: dict[str, str] = {}
-    for id_, caption in captions(engine, rows, config.max_new_tokens):
-        found[id_] = caption
-        if len(found) % config.batch_size == 0 or len(found) == len(rows):
-            yield {"kind": "progress", "done": len(found), "total": len(rows)}
+    with open_engine(config) as engine:
+        for id_, caption in captions(engine, rows, config.max_new_tokens):
+            found[id_] = caption
+            if len(found) % config.batch_size == 0 or len(found) == len(rows):
+                yield {"kind": "progress", "done": len(found), "total": len(rows)}
     config.out.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"id": id_, "caption": found[id_]}) + "\n" for id_ in rows["id"]]
     write_text(config.out, "".join(lines))

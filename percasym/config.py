@@ -84,20 +84,59 @@ class TeacherSection(Section):
 
 
 class DistillSection(PuzzleSection, TeacherSection):
-    """How responses are written and chosen."""
+    """Who writes responses, and which are chosen."""
 
+    teacher: str = Field(
+        "", description="A language model: a folder or a Hub id, e.g. Qwen/Qwen3-32B; empty: a solver."
+    )
+    teacher_prompt: str = Field(
+        "", description="A text file with {query} and {perception} that the model is asked with; empty: ours."
+    )
+    teacher_temperature: float = Field(0.6, ge=0, le=10, description="Of the model's sampling.")
+    teacher_top_p: float = Field(0.95, gt=0, le=1, description="Probability that the model samples from.")
+    teacher_tokens: int = Field(
+        8192, ge=8, le=131_072, description="Tokens of an answer, thoughts included; longer ones are cut off."
+    )
     attempts: int = Field(4, ge=1, le=64, description="Responses tried for an item before it is given up.")
+    choice: Literal["first", "shortest"] = Field(
+        "first", description="Of the right responses: the first, or the shortest of all attempts."
+    )
+    longest_response: int = Field(
+        0, ge=0, le=1_000_000, description="Words of a response, at most; 0: any number."
+    )
 
 
 class MachineSection(Section):
     """How the work is laid out on the machine. No result depends on it, so no stage is repeated for it."""
 
     workers: int = Field(2, ge=1, le=64, description="Trainings and evaluations that run side by side.")
+    runner: Literal["threads", "ray", "dask"] = Field(
+        "threads", description="Where shards of data are worked on: here, or on a cluster of Ray or Dask."
+    )
+    shard_items: int = Field(10_000, ge=1, description="Items of a shard, which one process works on.")
     threads: int = Field(1, ge=1, le=256, description="CPU threads of each.")
     ranks: int = Field(1, ge=1, le=1024, description="Processes that share one training: one for each GPU.")
     micro_batch_size: int = Field(16, ge=1, le=4096, description="Responses in one forward pass of one rank.")
     checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints to resume from.")
     eval_batch_size: int = Field(64, ge=1, le=4096, description="Responses that are generated at a time.")
+    engine: Literal["transformers", "vllm", "server"] = Field(
+        "transformers", description="What generates for measurements; server: one of vLLM's, started for it."
+    )
+    tensor_parallel: int = Field(1, ge=1, le=64, description="GPUs that share one copy of a model in vLLM.")
+    data_parallel: int = Field(1, ge=1, le=1024, description="Copies of a model that vLLM runs side by side.")
+    teacher_server: str = Field(
+        "", description="Address of the teacher's server, as http://host:8000/v1; empty: vLLM starts one."
+    )
+
+    def engine_settings(self) -> dict[str, Any]:
+        """What `EngineConfig` wants to know of the machine."""
+        return {
+            "engine": self.engine,
+            "batch_size": self.eval_batch_size,
+            "threads": self.threads,
+            "tensor_parallel": self.tensor_parallel,
+            "data_parallel": self.data_parallel,
+        }
 
 
 class TrainerSection(Section):
@@ -115,6 +154,16 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
 
     model: str = Field(
         "", description="A folder or a Hub id, e.g. Qwen/Qwen3-VL-2B-Instruct; empty: a miniature."
+    )
+    system_prompt: str = Field(
+        "", max_length=20_000, description="Written into the model's chat template; empty: as it comes."
+    )
+    min_pixels: int = Field(
+        0, ge=0, le=10**8, description="Images of fewer are enlarged; 0: as the model comes."
+    )
+    max_pixels: int = Field(0, ge=0, le=10**8, description="Images of more are shrunk; 0: as the model comes.")
+    thinking: Literal["", "on", "off"] = Field(
+        "", description="The thinking switch of the model's chat template; empty: as it comes."
     )
     architecture: Literal["qwen3_vl", "internvl"] = Field("qwen3_vl", description="Of the miniature.")
     hidden_size: int = Field(128, ge=16, le=4096, description="Width of the miniature's text model.")
@@ -142,6 +191,17 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     pretrain_learning_rate: float = Field(
         2e-3, gt=0, le=1, description="Highest learning rate of pre-training."
     )
+
+
+    @property
+    def adapts(self) -> bool:
+        """Whether something is written into the model before all else."""
+        return bool(self.system_prompt or self.min_pixels or self.max_pixels or self.thinking)
+
+    @property
+    def makes_base(self) -> bool:
+        """Whether the base model is made here, be it from nothing or from `model`."""
+        return self.adapts or not self.model
 
 
 class EvaluationSection(Section):
@@ -278,6 +338,10 @@ class StudyConfig(MachineSection, Experiment):
             raise ValueError("rl_items must be at least rl_prompts")
         if self.warmup_steps >= min(self.sft_steps, self.pretrain_steps or self.sft_steps):
             raise ValueError("warmup_steps must be less than sft_steps and pretrain_steps")
+        if self.adapts and not self.model:
+            raise ValueError("system_prompt, min_pixels, max_pixels and thinking are for a model: name one")
+        if 0 < self.max_pixels < self.min_pixels:
+            raise ValueError("min_pixels must be at most max_pixels")
         if self.batch_size % (self.micro_batch_size * self.ranks):
             raise ValueError("batch_size must be a multiple of micro_batch_size x ranks")
         try:

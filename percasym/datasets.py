@@ -5,7 +5,8 @@
     FOLDER/data/test-00001-of-00002.parquet
 
 A row is a dict of the columns below. It is written once: rows stream into shards aside, and only whole
-splits are moved to their place. The same rows give the same bytes, hence the same digest.
+splits are moved to their place. The same rows give the same bytes, hence the same digest. Shards that are
+written apart, by several processes or machines, are gathered into a data set.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ import shutil
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -52,14 +53,15 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 def generate_rows(
-    puzzle: Puzzle[Any], split: Split, seed: int, n: int, style: str | None = None
+    puzzle: Puzzle[Any], split: Split, seed: int, n: int, style: str | None = None, first: int = 0
 ) -> Iterator[Row]:
-    """The first `n` rows of `split`, without responses; images are drawn in `style` or else the puzzle's own.
+    """`n` rows of `split` from row `first` on, without responses; images are drawn in `style` or else the
+    puzzle's own.
 
     How row i is drawn depends on the puzzle with its config, the style and the row's id alone.
     """
     text = spec(puzzle)
-    for index in range(n):
+    for index in range(first, first + n):
         item = puzzle.item(split, seed, index)
         image = puzzle.render(item.instance, stream("render", text, style, item.id), style)
         yield {
@@ -85,26 +87,45 @@ def write_dataset(folder: str | Path, splits: Mapping[str, Iterable[Row]]) -> No
             or has no rows.
     """
     folder = Path(folder)
-    aside = folder / f".writing-{os.getpid()}"
+    with _changing(folder) as aside:
+        parts = {split: _write_parts(aside, split, rows) for split, rows in splits.items()}
+        _place(folder, parts)
+
+
+def write_shard(path: Path, rows: Iterable[Row]) -> None:
+    """Write `rows` into the one file `path`, whole or not at all, for `gather_shards`.
+
+    Raises:
+        PercasymError: a full disk or a folder that cannot be written.
+    """
+    aside = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        _remove_leftovers(folder)
-        aside.mkdir(parents=True)
-        for split, rows in splits.items():
-            _write_shards(aside, split, rows)
-        _check_same(folder, aside, splits)
-        (folder / "data").mkdir(exist_ok=True)
-        for split in splits:
-            for stale in (folder / "data").glob(f"{split}-?????-of-?????.parquet"):
-                stale.unlink()
-            for shard in sorted(aside.glob(f"{split}-?????-of-?????.parquet")):
-                shard.replace(folder / "data" / shard.name)
-        write_card(folder, {split: _shards(folder, split) for split in split_names(folder)})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _writer(aside) as writer:
+            for group in _groups(rows):
+                writer.write_table(_table(group))
+        aside.replace(path)
     except (OSError, pa.ArrowException) as error:
-        raise PercasymError(f"cannot write the data set {folder}: {_reason(error)}") from error
+        raise PercasymError(f"cannot write {path}: {_reason(error)}") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        with suppress(OSError):
+            aside.unlink()
+
+
+def gather_shards(folder: str | Path, splits: Mapping[str, Sequence[Path]]) -> None:
+    """Make a data set of shards, as `write_dataset` makes one of rows: the shards of each split in order.
+
+    They are moved, so they have to be in the file system of `folder`.
+
+    Raises:
+        PercasymError: as `write_dataset`.
+    """
+    folder = Path(folder)
+    with _changing(folder):
+        for split, shards in splits.items():
+            if not any(pq.read_metadata(shard).num_rows for shard in shards):
+                raise PercasymError(_no_rows(split))
+        _place(folder, splits)
 
 
 def split_names(folder: str | Path) -> list[str]:
@@ -135,20 +156,47 @@ def read_split(folder: str | Path, split: str, columns: Sequence[str] | None = N
     return rows.with_transform(_decode) if "image" in features else rows
 
 
-def iter_split(folder: str | Path, split: str, columns: Sequence[str] | None = None) -> Iterator[Row]:
+def iter_split(
+    folder: str | Path,
+    split: str,
+    columns: Sequence[str] | None = None,
+    first: int = 0,
+    end: int | None = None,
+) -> Iterator[Row]:
     """The rows of a split one after the other, as `write_dataset` took them, in bounded memory.
+
+    Args:
+        first: number of the row to begin with; groups of rows before it are not read.
+        end: number of the row to stop before; None: all are taken.
 
     Raises:
         PercasymError: as `read_split`, at the latest when the shard in question is reached.
     """
     names = list(columns or FEATURES)
+    number = 0  # of the next row that is read
     for path in _existing_shards(Path(folder), split):
         with _open_shard(path) as file:
-            for batch in file.iter_batches(batch_size=256, columns=names):
-                for row in batch.to_pylist():
-                    if row.get("image") is not None:
-                        row["image"] = row["image"]["bytes"]
-                    yield row
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if number + rows <= first or (end is not None and number >= end):
+                    number += rows
+                    continue
+                for batch in file.iter_batches(batch_size=256, row_groups=[group], columns=names):
+                    for row in batch.to_pylist():
+                        if row.get("image") is not None:
+                            row["image"] = row["image"]["bytes"]
+                        if number >= first and (end is None or number < end):
+                            yield row
+                        number += 1
+
+
+def count_rows(folder: str | Path, split: str) -> int:
+    """The number of rows of a split; errors are as for `read_split`."""
+    total = 0
+    for path in _existing_shards(Path(folder), split):
+        with _open_shard(path) as file:
+            total += file.metadata.num_rows
+    return total
 
 
 def content_digest(folder: str | Path) -> str:
@@ -204,10 +252,58 @@ def _decode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
     return {**batch, "image": images}
 
 
-def _write_shards(aside: Path, split: str, rows: Iterable[Row]) -> None:
-    """The shards of one split, named when their number is known."""
+@contextmanager
+def _changing(folder: Path) -> Iterator[Path]:
+    """A folder aside, for what becomes part of the data set; a failure inside leaves nothing behind."""
+    aside = folder / f".writing-{os.getpid()}"
+    try:
+        _remove_leftovers(folder)
+        aside.mkdir(parents=True)
+        yield aside
+    except (OSError, pa.ArrowException) as error:
+        raise PercasymError(f"cannot write the data set {folder}: {_reason(error)}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _place(folder: Path, splits: Mapping[str, Sequence[Path]]) -> None:
+    """Move the shards of new splits to where they belong, under their names, and write the card."""
+    data = folder / "data"
+    named = {split: _named(split, shards) for split, shards in splits.items()}
+    for split, shards in named.items():
+        old = [(path.name, _file_digest(path)) for path in _shards(folder, split)]
+        if old and old != [(name, _file_digest(shard)) for name, shard in shards.items()]:
+            raise PercasymError(
+                f"{folder} already has a split {split!r} with other rows: write to a new folder"
+            )
+    data.mkdir(exist_ok=True)
+    for split, shards in named.items():
+        for stale in data.glob(f"{split}-?????-of-?????.parquet"):
+            stale.unlink()
+        for name, shard in shards.items():
+            shard.replace(data / name)
+    write_card(folder, {split: _shards(folder, split) for split in split_names(folder)})
+
+
+def _named(split: str, shards: Sequence[Path]) -> dict[str, Path]:
+    _check_name(split)
+    return {f"{split}-{number:05}-of-{len(shards):05}.parquet": path for number, path in enumerate(shards)}
+
+
+def _check_name(split: str) -> None:
     if not re.fullmatch(r"\w+", split):
         raise PercasymError(f"a split cannot be called {split!r}: use letters, digits and _")
+
+
+def _no_rows(split: str) -> str:
+    return f"the split {split!r} has no rows: ask for at least one"
+
+
+def _write_parts(aside: Path, split: str, rows: Iterable[Row]) -> list[Path]:
+    """The shards of one split, which get their names when their number is known."""
+    _check_name(split)
     parts: list[Path] = []
     writer: pq.ParquetWriter | None = None
     written = 0
@@ -216,7 +312,7 @@ def _write_shards(aside: Path, split: str, rows: Iterable[Row]) -> None:
             if writer is None:
                 parts.append(aside / f"{split}.{len(parts)}")
                 writer, written = _writer(parts[-1]), 0
-            table = pa.Table.from_pylist(group, schema=FEATURES.arrow_schema)
+            table = _table(group)
             writer.write_table(table)
             written += table.nbytes
             if written >= SHARD_BYTES:
@@ -226,9 +322,12 @@ def _write_shards(aside: Path, split: str, rows: Iterable[Row]) -> None:
         if writer is not None:
             writer.close()
     if not parts:
-        raise PercasymError(f"the split {split!r} has no rows: ask for at least one")
-    for number, part in enumerate(parts):
-        part.rename(aside / f"{split}-{number:05}-of-{len(parts):05}.parquet")
+        raise PercasymError(_no_rows(split))
+    return parts
+
+
+def _table(group: list[Row]) -> pa.Table:
+    return pa.Table.from_pylist(group, schema=FEATURES.arrow_schema)
 
 
 def _writer(path: Path) -> pq.ParquetWriter:
@@ -254,16 +353,6 @@ def _remove_leftovers(folder: Path) -> None:
     for path in folder.glob(".writing-*"):
         if not psutil.pid_exists(int(path.name.rpartition("-")[2])):
             shutil.rmtree(path)
-
-
-def _check_same(folder: Path, aside: Path, splits: Iterable[str]) -> None:
-    for split in splits:
-        old = _shards(folder, split)
-        new = sorted(aside.glob(f"{split}-*.parquet"))
-        if old and [(p.name, _file_digest(p)) for p in old] != [(p.name, _file_digest(p)) for p in new]:
-            raise PercasymError(
-                f"{folder} already has a split {split!r} with other rows: write to a new folder"
-            )
 
 
 def _shard_name(path: Path) -> tuple[str, int, int] | None:

@@ -16,21 +16,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from percasym import child
 from percasym.datasets import content_digest, read_split
 from percasym.engines import Completion, Engine, Request, Sampling
-from percasym.engines.transformers import TransformersEngine
+from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
 from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, result_row, summarise, with_causes
-from percasym.models import load
 from percasym.puzzles import Puzzle, load_spec
 from percasym.response import oracle_prefix
 from percasym.seeding import digest
@@ -58,10 +56,9 @@ SCHEMA = pa.schema(
 )
 
 
-class EvaluationConfig(BaseModel, frozen=True, extra="forbid"):
-    """What to measure on what."""
+class EvaluationConfig(EngineConfig, frozen=True):
+    """What to measure on what, and how."""
 
-    model: str = Field(description="Checkpoint: a folder, or a Hub id like owner/name")
     dataset: str = Field(description="Data set: a folder")
     split: str = Field(default="test", description="Split to measure on")
     out: Path = Field(description="Folder of the results")
@@ -70,9 +67,9 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid"):
     temperature: float = Field(default=0.0, ge=0, description="0: always the most probable token")
     top_p: float = Field(default=1.0, gt=0, le=1, description="Probability that is sampled from")
     seed: int = Field(default=0, description="Seed of the sampling")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="auto: as saved")
-    batch_size: int = Field(default=128, gt=0, description="Responses that are generated at a time")
-    threads: int | None = Field(default=None, gt=0, description="CPU threads; by default torch's choice")
+    modes: tuple[Mode, ...] = Field(
+        default=MODES, min_length=1, description="end_to_end for a and a_p, oracle for a_r"
+    )
 
 
 def evaluate(
@@ -127,23 +124,20 @@ def run(config: EvaluationConfig) -> Iterator[dict[str, Any]]:
     """Evaluates a checkpoint, writes what this module's description says, and yields records of progress.
 
     Raises:
-        PercasymError: the data set, its split, an image or the checkpoint is not there or cannot be read.
+        PercasymError: the data set, its split, an image or the checkpoint is not there or cannot be read; a
+            server cannot be reached, or fails for good.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
     data = read_split(config.dataset, config.split, COLUMNS)
     if config.limit is not None:
         data = data.select(range(min(config.limit, len(data))))
-    loaded = load(config.model, dtype=config.precision)
-    engine = TransformersEngine(*loaded, batch_size=config.batch_size)
     sampling = Sampling(config.temperature, config.top_p, config.max_new_tokens, config.seed)
 
-    progress = {"kind": "progress", "total": len(data) * len(MODES)}
-    with Journal(config.out / "results.jsonl", _key(config)) as journal:
+    progress = {"kind": "progress", "total": len(data) * len(config.modes)}
+    with open_engine(config) as engine, Journal(config.out / "results.jsonl", _key(config)) as journal:
         yield progress | {"done": len(journal.rows)}
         shown = time.monotonic()
         finished = {(row["id"], row["mode"]) for row in journal.rows}
-        for row in evaluate(engine, data, sampling, finished=finished):
+        for row in evaluate(engine, data, sampling, config.modes, finished):
             journal.add(row)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
@@ -212,7 +206,8 @@ def _aside(path: Path) -> Iterator[Path]:
 
 def _key(config: EvaluationConfig) -> str:
     """A digest of all that the results depend on: the settings, the weights and the data."""
-    settings = config.model_dump(mode="json", exclude={"out", "batch_size", "threads"})
+    layout = set(EngineConfig.model_fields) - {"model", "precision", "server"}
+    settings = config.model_dump(mode="json", exclude={"out", *layout})
     weights = []
     for file in sorted(
         Path(config.model).glob("*.safetensors")

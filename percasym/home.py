@@ -43,5 +43,10 @@ class Home:
         return self.root / "work"
 
     @property
+    def teachers(self) -> Path:
+        """What language models have answered as teachers, kept for good: teachers/KEY/SHARD.jsonl."""
+        return self.root / "teachers"
+
+    @property
     def locks(self) -> Path:
         return self.root / "locks"

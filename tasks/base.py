@@ -1,4 +1,7 @@
-"""The base model of a miniature study: built from nothing and pre-trained a little on each ability apart."""
+"""The base model: a checkpoint with the study's choices written into it, or a miniature.
+
+A miniature is built from nothing and pre-trained a little on each ability apart.
+"""
 
 import os
 import shutil
@@ -19,8 +22,28 @@ SIZES = (
 PERCEPTION_WEIGHT = "fixed:0.15"
 
 
-@stage(children=("percasym.models.__main__", "percasym.sft.__main__"))
-def base(work: Work, config: BaseSection) -> None:
+@stage(children=("percasym.models.__main__", "percasym.models.adopting", "percasym.sft.__main__"))
+def base(work: Work, config: BaseSection, model: str = "") -> None:
+    """A miniature, or else `model`: an input of the stage, so that the content of its folder counts."""
+    if model:
+        _adopt(work, config, model)
+    else:
+        _miniature(work, config)
+
+
+def _adopt(work: Work, config: BaseSection, model: str) -> None:
+    settings = {
+        "checkpoint": model,
+        "out": str(work.folder / "model"),
+        "system": config.system_prompt,
+        "min_pixels": config.min_pixels,
+        "max_pixels": config.max_pixels,
+        "thinking": config.thinking,
+    }
+    list(launch.run("percasym.models.adopting", settings, work.scratch, threads=work.machine.threads))
+
+
+def _miniature(work: Work, config: BaseSection) -> None:
     # Every later training waits for this one, so it takes the threads of all workers. More threads than cores
     # would wait for each other at every step.
     threads = min(work.machine.threads * work.machine.workers, len(os.sched_getaffinity(0)))

@@ -17,8 +17,7 @@ def caption(work: Work, config: EvaluationSection, data: Path, model: Path | str
         "split": split,
         "out": str(work.folder / CAPTIONS),
         "max_new_tokens": config.max_new_tokens,
-        "batch_size": work.machine.eval_batch_size,
-        "threads": work.machine.threads,
+        **work.machine.engine_settings(),
     }
     for line in launch.run("percasym.captioning", settings, work.scratch, threads=work.machine.threads):
         work.progress(line["done"], line["total"])

@@ -20,8 +20,7 @@ def evaluate(work: Work, config: EvaluationSection, data: Path, model: Path | st
         "split": "test",
         "out": str(out),
         "max_new_tokens": config.max_new_tokens,
-        "batch_size": work.machine.eval_batch_size,
-        "threads": work.machine.threads,
+        **work.machine.engine_settings(),
     }
     for line in launch.run("percasym.evaluation", settings, work.scratch, threads=work.machine.threads):
         work.progress(line["done"], line["total"])

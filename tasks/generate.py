@@ -1,25 +1,31 @@
-"""The puzzles of a study: instances and their images, no instance in two splits."""
+"""The puzzles of a study: instances and their images, no instance in two splits.
+
+A data set of one shard is made here and now, a larger one on the task runner of choice. It is the same
+wherever and in whatever order its files are made.
+"""
+
+from collections import Counter
 
 from percasym.config import DataSection
-from percasym.puzzles import Split
+from tasks.shards import over_shards
 from tasks.show import show_samples
 from tasks.stage import Work, stage
 
 
-@stage()
+@stage(children=("percasym.generation",))
 def generate(work: Work, config: DataSection) -> None:
-    from percasym.datasets import generate_rows, write_dataset
+    from percasym.datasets import gather_shards
+    from percasym.generation import files, make, plan
 
-    puzzle = config.load_puzzle(config.style)
-    sizes: dict[Split, int] = {
-        "train_sft": config.train_items,
-        "train_rl": config.rl_items,
-        "validation": config.validation_items,
-        "test": config.test_items,
-    }
-    done = 0
-    for split, size in sizes.items():
-        rows = work.progress.count(generate_rows(puzzle, split, config.seed, size), done, sum(sizes.values()))
-        write_dataset(work.folder, {split: rows})
-        done += size
+    shards = plan(config, work.machine.shard_items, work.scratch / "shards")
+    total = sum(shard.rows for shard in shards)
+    if len(shards) == 1:
+        make(shards[0], lambda done: work.progress(done, total))
+    else:
+        done = Counter[int]()
+        configs = [shard.model_dump(mode="json") for shard in shards]
+        for record in over_shards(work.machine, "percasym.generation", configs, work.scratch):
+            done[record["shard"]] = record["done"]
+            work.progress(done.total(), total)
+    gather_shards(work.folder, files(shards))
     show_samples(work.folder, "test", f"{config.puzzle}, style {config.style}")

@@ -39,11 +39,12 @@ def sources_digest(modules: tuple[str, ...]) -> str:
 
 
 def file_digest(address: str) -> str:
-    """A digest of the file that a puzzle, loss or reward names as "path/to/file.py:NAME"; "" for none.
+    """A digest of the file that a setting names: a prompt as "path/to/file.txt", a puzzle, loss or reward as
+    "path/to/file.py:NAME"; "" for none.
 
     A reward names one amid its text: surrogate:path/to/file.py:function:0.5.
     """
-    files = [Path(part) for part in address.split(":") if part.endswith(".py")]
+    files = [Path(part) for part in address.split(":") if part.endswith((".py", ".txt"))]
     return hashlib.sha256(files[0].read_bytes()).hexdigest() if files else ""
 
 

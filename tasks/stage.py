@@ -38,6 +38,8 @@ from tasks.sources import file_digest, sources_digest
 logger = logging.getLogger("percasym.stages")
 
 VOLATILE = "metrics.jsonl"  # a training log says how long each step took, which is never the same twice
+FILES = ("puzzle", "teacher_prompt")  # settings that may name a file, whose content then counts
+FOLDERS = ("teacher",)  # ... or a folder
 DATASETS = {"generate", "distill"}  # stages whose artifact is a data set
 RUN_FILE = "run"
 
@@ -111,15 +113,22 @@ class Stage:
         )(self._perform)
 
     def submit(
-        self, config: StudyConfig, study: str, label: str = "", **inputs: Any
+        self,
+        config: StudyConfig,
+        study: str,
+        label: str = "",
+        after: Sequence[PrefectFuture[Reference]] = (),
+        **inputs: Any,
     ) -> PrefectFuture[Reference]:
         """Starts the stage in the current flow.
 
         Args:
-            config: the study's; the stage sees its own section, and of the machine only how to use it. study:
-            id of the study's MLflow run. label: tells stages of one kind apart, e.g. the arm. inputs: for the
-            body: references (or futures of them, or dicts of these), which it gets as paths, and
-                plain values. All of them are part of the key.
+            config: the study's; the stage sees its own section, and of the machine only how to use it.
+            study: id of the study's MLflow run.
+            label: tells stages of one kind apart, e.g. the arm.
+            after: stages to wait for, whose results do not matter.
+            inputs: for the body: references (or futures of them, or dicts of these), which it gets as paths,
+                and plain values. All of them are part of the key.
         """
         runner = self.task.with_options(
             task_run_name=f"{self.name} {label}".strip(), result_storage=Home.current().results
@@ -130,6 +139,8 @@ class Stage:
             study=study,
             label=label,
             inputs=inputs,
+            return_state=False,
+            wait_for=list(after),
         )
 
     def key(self, config: Section, inputs: Mapping[str, Any]) -> str:
@@ -138,7 +149,8 @@ class Stage:
         return digest(
             self.name,
             fields,
-            file_digest(fields.get("puzzle", "")),
+            {name: file_digest(fields[name]) for name in FILES if fields.get(name)},
+            {name: _identity(fields[name]) for name in FOLDERS if fields.get(name)},
             {name: _identity(value) for name, value in inputs.items()},
             sources_digest(self.modules),
         )

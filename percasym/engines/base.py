@@ -30,6 +30,7 @@ class Sampling:
         max_tokens: a completion ends here at the latest.
         seed: with the request's id it names the random stream of a completion.
         stop: the text ends with the first occurrence of this; "" for none.
+        log_probabilities: whether completions tell them, where the engine can.
     """
 
     temperature: float = 0.0
@@ -37,6 +38,7 @@ class Sampling:
     max_tokens: int = 1024
     seed: int = 0
     stop: str = "</answer>"
+    log_probabilities: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Completion:
     `tokens` counts the tokens that were generated, the closing one included. `finish_reason` is "stop" when
     the stop text was written or the model ended its turn, "length" when `max_tokens` cut it. `ids` are the
     generated tokens themselves, from engines that know them: a trainer must not guess them from the text.
+    `log_probabilities` are theirs under the model, whatever the temperature; empty if nobody asked for them.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Completion:
     tokens: int
     finish_reason: Literal["stop", "length"]
     ids: tuple[int, ...] = ()
+    log_probabilities: tuple[float, ...] = ()
 
 
 class Engine(Protocol):

@@ -73,6 +73,10 @@ class TransformersEngine:
             for row, token in zip(running, tokens.tolist(), strict=True):
                 if row.text is None:  # a finished row stays until enough of them are to be dropped
                     ending.add(row, token)
+            if sampling.log_probabilities:
+                of_tokens = logits.float().log_softmax(dim=-1).gather(-1, tokens[:, None])[:, 0]
+                for row, value in zip(running, of_tokens.tolist(), strict=True):
+                    row.log_probabilities.append(value)
             unfinished = [place for place, row in enumerate(running) if row.text is None]
             if not unfinished:
                 break
@@ -149,6 +153,7 @@ class _Row:
     prefix: list[int]
     draws: np.random.Generator
     generated: list[int] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
     text: str | None = None
 
 
@@ -174,7 +179,9 @@ class _Ending:
     def completion(self, row: _Row) -> Completion:
         text = self._text(row) if row.text is None else row.text
         reason: Literal["stop", "length"] = "length" if row.text is None else "stop"
-        return Completion(row.request.id, text, len(row.generated), reason, tuple(row.generated))
+        ids = tuple(row.generated)
+        log_probabilities = tuple(row.log_probabilities[: len(ids)])  # a finished row goes on for a while
+        return Completion(row.request.id, text, len(ids), reason, ids, log_probabilities)
 
     def _text(self, row: _Row) -> str:
         """What was generated, as it goes on from the prefix: with a space where the tokenizer puts one."""

@@ -1,12 +1,20 @@
 """Vision-language models: loading any checkpoint, talking to it, and building miniatures of our own."""
 
+import json
 import re
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from huggingface_hub import snapshot_download
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
 
 from percasym.errors import PercasymError
 
@@ -62,6 +70,44 @@ def load(
 def load_processor(checkpoint: str | Path) -> ProcessorMixin:
     """The processor of a checkpoint without its model; arguments and errors as for `load`."""
     return _processor(checkpoint, _folder(checkpoint))
+
+
+def load_writer(checkpoint: str | Path) -> ProcessorMixin | PreTrainedTokenizerBase:
+    """What writes the prompts of a checkpoint: its processor, or the tokenizer of one that has no images.
+
+    Arguments and errors are as for `load`.
+    """
+    folder = _folder(checkpoint)
+    if sees(folder):
+        return _processor(checkpoint, folder)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:
+        raise _unusable(checkpoint, error) from error
+    if tokenizer.chat_template is None:
+        raise PercasymError(f"{checkpoint} has no chat template; take an instruction-tuned checkpoint")
+    return tokenizer
+
+
+def sees(checkpoint: str | Path) -> bool:
+    """Whether a checkpoint is a vision-language model; errors are as for `load`."""
+    return "vision_config" in _config(checkpoint)
+
+
+def saved_precision(checkpoint: str | Path) -> str:
+    """The type of a checkpoint's weights as it names it, say float32; "auto" if it does not."""
+    config = _config(checkpoint)
+    return str(config.get("dtype") or config.get("torch_dtype") or "auto")
+
+
+def _config(checkpoint: str | Path) -> dict[str, Any]:
+    try:
+        config = json.loads((_folder(checkpoint) / "config.json").read_bytes())
+    except ValueError as error:
+        raise _unusable(checkpoint, error) from error
+    if not isinstance(config, dict):
+        raise PercasymError(f"cannot load {checkpoint}: its config.json is no object")
+    return config
 
 
 def _processor(checkpoint: str | Path, folder: Path) -> ProcessorMixin:

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from PIL.Image import Image
-from transformers import ProcessorMixin
+from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 # What a processor returns one value for each token of; everything else that it returns belongs to the images.
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
@@ -41,13 +41,19 @@ class AssistantText(NamedTuple):
     offsets: list[tuple[int, int]]
 
 
-def prompt_text(processor: ProcessorMixin, query: str, has_image: bool) -> str:
-    """The prompt as the chat template writes it: one user turn, and the opening of the assistant's."""
-    content = [{"type": "text", "text": query}]
+def prompt_text(writer: ProcessorMixin | PreTrainedTokenizerBase, query: str, has_image: bool) -> str:
+    """The prompt as the chat template writes it: one user turn, and the opening of the assistant's.
+
+    Args:
+        writer: the processor of a vision-language model, or the tokenizer of a text model.
+    """
+    parts = [{"type": "text", "text": query}]
     if has_image:
-        content.insert(0, {"type": "image"})
+        parts.insert(0, {"type": "image"})
+    # Templates of text models know no parts.
+    content = query if isinstance(writer, PreTrainedTokenizerBase) else parts
     messages = [{"role": "user", "content": content}]
-    text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    text: str = writer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return text
 
 

@@ -195,6 +195,10 @@ class Puzzle(ABC, Generic[InstanceT]):
         described = self.read_perception(caption, instance)
         return described is not None and self.score_answer(described, text).exact
 
+    def difficulty(self, instance: InstanceT) -> int:
+        """How much there is to do, for tables by difficulty; 0 from a family that does not say."""
+        return 0
+
     def reasoning(self, instance: InstanceT, rng: random.Random, words: int, detours: float) -> Thought:
         """A chain of thought of about `words` words, and its answer.
 

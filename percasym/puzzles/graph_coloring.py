@@ -166,6 +166,10 @@ class GraphColoringPuzzle(Puzzle[Graph]):
             return False
         return needs(instance.v, edges, len(set(colours.values())))
 
+    def difficulty(self, instance: Graph) -> int:
+        """The number of edges."""
+        return len(instance.edges)
+
     def reasoning(self, instance: Graph, rng: random.Random, words: int, detours: float) -> Thought:
         text, colours = graph_reasoning.think(instance, rng, words, detours)
         return Thought(text, self._write(colours))

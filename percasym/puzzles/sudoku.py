@@ -196,6 +196,10 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         cells, complete = _read(text, instance.size)
         return described is not None and complete and _solves(cells, described)
 
+    def difficulty(self, instance: Sudoku) -> int:
+        """The number of blanks."""
+        return instance.cells.count(0)
+
     def reasoning(self, instance: Sudoku, rng: random.Random, words: int, detours: float) -> Thought:
         text, grid = sudoku_reasoning.think(instance, rng, words, detours)
         return Thought(text, self._write(grid))

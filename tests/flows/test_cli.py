@@ -77,7 +77,11 @@ def test_nothing_heavy_is_imported_for_help() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["study", "sweep", "generate", "score", "coupling", "audit-surrogates", "report", "presets"]
+    "command",
+    [
+        *("study", "sweep", "report", "presets", "generate", "import", "export"),
+        *("evaluate", "serve", "score", "coupling", "audit-surrogates"),
+    ],
 )
 def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capfd, command, "--help")

@@ -17,12 +17,14 @@ from percasym import datasets as ours
 from percasym.datasets import (
     content_digest,
     encode_image,
+    gather_shards,
     generate_rows,
     iter_split,
     open_image,
     read_split,
     split_names,
     write_dataset,
+    write_shard,
 )
 from percasym.errors import PercasymError
 from percasym.puzzles import load_puzzle, load_spec
@@ -84,6 +86,7 @@ def test_the_card_tells_what_is_there(folder):
 
 def test_an_item_can_be_made_alone_and_seeds_share_nothing():
     assert rows(5)[:3] == rows(3)
+    assert rows(5)[3:] == list(generate_rows(SUDOKU, "test", 0, 2, first=3))
     ids, images, puzzles = (
         [{row[key] for row in rows(40, seed=seed)} for seed in (0, 1)]
         for key in ("id", "image", "ground_truth")
@@ -138,6 +141,67 @@ def test_rows_are_written_as_they_come(tmp_path, monkeypatch):
     assert seen[-1] > seen[2] > 0
 
 
+def shards(folder, parts):
+    """A file for each list of rows."""
+    paths = [folder / f"part {number}" for number in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        write_shard(path, part)
+    return paths
+
+
+def test_shards_that_were_written_apart_become_a_data_set(folder, tmp_path):
+    apart = tmp_path / "apart"
+    gather_shards(tmp_path / "one", {"test": shards(apart, [rows()])})
+    assert content(tmp_path / "one") == content(folder)  # one shard: as if the rows had been written
+
+    everything = {"test": rows(1), "train_sft": rows(7, "train_sft")}
+    parts = shards(apart, [everything["train_sft"][:3], [], everything["train_sft"][3:], everything["test"]])
+    gather_shards(tmp_path / "all", {"train_sft": parts[:3], "test": parts[3:]})
+    for split, expected in everything.items():
+        assert list(iter_split(tmp_path / "all", split)) == expected
+    assert sorted(path.name for path in (tmp_path / "all" / "data").iterdir()) == [
+        "test-00000-of-00001.parquet",
+        *(f"train_sft-0000{k}-of-00003.parquet" for k in range(3)),
+    ]
+    assert "| train_sft | 7 | 7 | 0 |" in (tmp_path / "all" / "README.md").read_text()
+    assert not list(apart.iterdir())
+    loaded = datasets.load_dataset(str(tmp_path / "all"), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train_sft"]["id"] == [row["id"] for row in everything["train_sft"]]
+
+
+def test_gathering_changes_nothing_that_is_there(folder, tmp_path):
+    before = content(folder)
+    gather_shards(folder, {"test": shards(tmp_path / "same", [rows()])})
+    assert content(folder) == before
+    others = shards(tmp_path / "others", [rows(2, "train_sft"), rows(2), rows(2)])
+    with pytest.raises(PercasymError, match="already has a split 'test' with other rows"):
+        gather_shards(folder, {"train_sft": others[:1], "test": others[1:]})
+    with pytest.raises(PercasymError, match="'train_sft' has no rows"):
+        gather_shards(folder, {"train_sft": shards(tmp_path / "empty", [[], []])})
+    with pytest.raises(PercasymError, match="cannot be called"):
+        gather_shards(folder, {"../data": others[:1]})
+    with pytest.raises(PercasymError, match=r"cannot write the data set .*No such file"):
+        gather_shards(folder, {"train_sft": [tmp_path / "nowhere"]})
+    assert content(folder) == before
+    assert all(path.exists() for path in others)
+
+
+def test_a_shard_is_whole_or_not_there(tmp_path, monkeypatch):
+    def broken():
+        yield from rows(3)
+        raise PercasymError("no more")
+
+    with pytest.raises(PercasymError, match="no more"):
+        write_shard(tmp_path / "new" / "shard", broken())
+    (tmp_path / "file").touch()
+    with pytest.raises(PercasymError, match=r"^cannot write .*file/shard: "):
+        write_shard(tmp_path / "file" / "shard", rows(1))
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    with pytest.raises(PercasymError, match=r"^cannot write .*shard: No space left on device$"):
+        write_shard(tmp_path / "new" / "shard", rows(3))
+    assert not list((tmp_path / "new").iterdir())
+
+
 def test_the_same_split_again_is_nothing_new_and_another_is_refused(folder):
     before = content(folder)
     write_dataset(folder, {"test": rows()})
@@ -160,10 +224,11 @@ def test_a_failing_source_leaves_all_as_it_was(folder, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(folder, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+
+def test_a_full_disk_is_one_line_and_loses_nothing(folder, monkeypatch):
     before = content(folder)
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(PercasymError, match=r"cannot write the data set .*: No space left on device$"):

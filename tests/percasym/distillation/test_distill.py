@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from percasym.datasets import generate_rows
-from percasym.distillation import Report, SolverTeacher, distill
+from percasym.distillation import Attempt, Report, SolverTeacher, distill
 from percasym.judgement import score
 from percasym.puzzles import load_puzzle
 from percasym.puzzles.base import Thought
@@ -29,7 +29,7 @@ class Scripted:
             say = self.script[self.asked[request.id]]
             self.asked[request.id] += 1
             if say is not None:
-                yield request.id, say(request)
+                yield Attempt(request.id, say(request))
 
 
 def right(request):
@@ -91,7 +91,8 @@ def test_what_is_not_right_is_not_kept(say, cause):
     report = Report()
     rows = list(generate_rows(SUDOKU, "train_sft", 0, 5))
     assert list(distill(rows, Scripted(say, say), 0, 2, report)) == []
-    assert report.summary() == {
+    found = report.summary()
+    assert found == {
         "teacher": "scripted",
         "items": 5,
         "accepted": 0,
@@ -101,7 +102,11 @@ def test_what_is_not_right_is_not_kept(say, cause):
         "rejections": {cause: 10},
         "words": 0.0,
         "perception_share": 0.0,
+        "tokens": 0,
+        "tokens_per_s": 0.0,
+        "by_difficulty": found["by_difficulty"],
     }
+    assert sum(level["items"] for level in found["by_difficulty"]) == 5
 
 
 def test_a_wrong_caption_is_not_kept():

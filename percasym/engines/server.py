@@ -1,0 +1,184 @@
+"""An engine behind HTTP: any server that speaks OpenAI's protocol (vLLM's, SGLang's, a hosted one)."""
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import openai
+
+from percasym.datasets import encode_image
+from percasym.engines.base import Completion, Request, Sampling
+from percasym.engines.concurrent import complete
+from percasym.engines.config import EngineConfig
+from percasym.errors import PercasymError
+from percasym.seeding import digest
+
+KEY = "PERCASYM_API_KEY"  # an own variable: a key of OpenAI's must not go to whichever server is named
+CONNECT_SECONDS = 10.0
+
+# What servers understand beyond OpenAI's protocol, by the owner that they give their models: how to leave the
+# stop text in, and how to go on with a turn that is begun. Others get neither. (SGLang's is from its
+# documentation.)
+CONTINUING = {"continue_final_message": True, "add_generation_prompt": False}
+DIALECTS: dict[str, dict[str, Any]] = {
+    "vllm": {"include_stop_str_in_output": True},
+    "sglang": {"no_stop_trim": True},
+}
+
+
+class ServerEngine:
+    """Asks a server for many completions at a time; the server batches them as it can.
+
+    A request is repeated, ever later, when the server cannot be reached, is too slow, answers 408, 409, 429
+    or 5xx, or breaks off. When that does not help it fails with one line, and what has come is not lost:
+    whoever keeps completions goes on from there.
+    """
+
+    def __init__(
+        self, client: openai.AsyncOpenAI, model: str, owner: str, at_once: int, runner: asyncio.Runner
+    ) -> None:
+        self.client = client
+        self.model = model
+        self.dialect = DIALECTS.get(owner)
+        self.at_once = at_once
+        self.runner = runner
+
+    def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
+        """The completions as they come.
+
+        Raises:
+            PercasymError: the server failed for good, refuses a request, or cannot continue a turn.
+        """
+
+        async def ask(request: Request) -> Completion:
+            with _explained(self.client, self.model):
+                answer = await self.client.chat.completions.create(**self._arguments(request, sampling))
+            return _completion(request, answer, sampling)
+
+        return complete(self.runner, requests, ask, self.at_once)
+
+    def _arguments(self, request: Request, sampling: Sampling) -> dict[str, Any]:
+        content: list[dict[str, Any]] = [{"type": "text", "text": request.query}]
+        if request.image is not None:
+            data = base64.b64encode(encode_image(request.image)).decode()
+            content.insert(0, {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}})
+        # Without an image a plain text: templates of text models know no lists.
+        messages: list[dict[str, Any]] = [
+            {"role": "user", "content": content if request.image else request.query}
+        ]
+        extra = dict(self.dialect or {})
+        if request.prefix:
+            if self.dialect is None:
+                raise PercasymError(
+                    f"the server {self.client.base_url} cannot go on with a turn that is begun, which a_r "
+                    "takes: use vLLM or SGLang, or measure end to end alone (--modes end_to_end)"
+                )
+            messages.append({"role": "assistant", "content": request.prefix})
+            extra |= CONTINUING
+        arguments: dict[str, Any] = {
+            "model": self.model,
+            "messages": messages,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": int(digest("completion", sampling.seed, request.id)[:8], 16) >> 1,
+            "extra_body": extra,
+        }
+        # A server that leaves the stop text out does not say whether it was written, so such a one writes on.
+        if sampling.stop and self.dialect is not None:
+            arguments["stop"] = [sampling.stop]
+        if sampling.log_probabilities:
+            arguments["logprobs"] = True
+        return arguments
+
+
+@contextmanager
+def server_engine(config: EngineConfig, address: str) -> Iterator[ServerEngine]:
+    """The engine of the server at `address`, once it has said that it has the model.
+
+    The key, if the server wants one, is in the environment variable PERCASYM_API_KEY.
+
+    Raises:
+        PercasymError: it cannot be reached, refuses the key, or does not have the model.
+    """
+    with asyncio.Runner() as runner:
+        client = openai.AsyncOpenAI(
+            base_url=address,
+            api_key=os.environ.get(KEY) or "none",
+            timeout=openai.Timeout(config.patience, connect=CONNECT_SECONDS),
+            max_retries=config.retries,
+        )
+        try:
+            owner = runner.run(_owner(client, config.model))
+            yield ServerEngine(client, config.model, owner, config.at_once, runner)
+        finally:
+            runner.run(client.close())
+
+
+async def _owner(client: openai.AsyncOpenAI, model: str) -> str:
+    with _explained(client, model):
+        models = {found.id: found.owned_by async for found in client.models.list()}
+    if model not in models:
+        some = ", ".join(sorted(models)[:5]) or "none"
+        raise PercasymError(f"the server {client.base_url} has no model {model}: it has {some}")
+    return models[model]
+
+
+def _completion(request: Request, answer: Any, sampling: Sampling) -> Completion:
+    choice = answer.choices[0]
+    text = choice.message.content or ""
+    # A server may take the thoughts out; the text is put together again as the model wrote it.
+    extra = choice.message.model_extra or {}
+    if thoughts := extra.get("reasoning") or extra.get("reasoning_content"):
+        text = f"<think>{thoughts}</think>{text}"
+    cut, found, _ = text.partition(sampling.stop) if sampling.stop else (text, "", "")
+    told = choice.logprobs.content if choice.logprobs and choice.logprobs.content else []
+    return Completion(
+        id=request.id,
+        text=cut + found,
+        tokens=answer.usage.completion_tokens if answer.usage else 0,
+        finish_reason="stop" if found or choice.finish_reason != "length" else "length",
+        log_probabilities=tuple(token.logprob for token in told),
+    )
+
+
+@contextmanager
+def _explained(client: openai.AsyncOpenAI, model: str) -> Iterator[None]:
+    """Says in one line what a server has to say; the key is never part of it."""
+    where = f"the server {client.base_url}"
+    try:
+        yield
+    except openai.APITimeoutError as error:
+        raise PercasymError(
+            f"{where} did not answer in time; start again to go on, or set patience"
+        ) from error
+    except openai.APIConnectionError as error:
+        raise PercasymError(f"{where} cannot be reached: {_reason(error)}; start it, then again") from error
+    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+        raise PercasymError(f"{where} refuses the key: set {KEY} to one that it takes") from error
+    except openai.NotFoundError as error:
+        raise PercasymError(
+            f"{where} has nothing there, or no model {model}; an address ends in /v1"
+        ) from error
+    except openai.APIStatusError as error:
+        failed = (
+            f"{where} fails with {error.status_code}"
+            if error.status_code >= 500
+            else (f"{where} refuses a request with {error.status_code}")
+        )
+        raise PercasymError(f"{failed}: {_reason(error)}") from error
+    except (openai.APIResponseValidationError, json.JSONDecodeError) as error:
+        raise PercasymError(
+            f"{where} answers something else than OpenAI's protocol: {_reason(error)}"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, in one short line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join((str(error) or type(error).__name__).split())[:200]

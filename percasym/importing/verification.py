@@ -1,0 +1,80 @@
+"""From the columns of a released row to a row of ours, each of them looked at."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from percasym.datasets import Row, open_image
+from percasym.errors import PercasymError
+from percasym.importing.recognition import read_puzzle
+from percasym.importing.sources import LARGEST_IMAGE
+from percasym.judgement import Score, score
+from percasym.puzzles import Puzzle, spec
+
+COLUMNS = ("query", "image", "ground_truth", "response")
+NEEDED = COLUMNS[:3]
+LONGEST_TEXT = 1 << 20  # characters
+
+
+class Verified(NamedTuple):
+    """A row that is as it should be."""
+
+    row: Row
+    instance: str
+    """The puzzle in canonical form: the same for the same puzzle, however its ground truth is written."""
+    score: Score | None
+    """What the response is worth, if there is one."""
+
+
+def verify(values: Mapping[str, Any], split: str, number: int, told: Puzzle[Any] | None) -> Verified:
+    """The row that `values` make, with `query`, `ground_truth` and `response` as they stand there.
+
+    A ground truth that is a JSON value, not a text, is written as one.
+
+    Args:
+        values: the released columns; `image` is encoded.
+        number: of the row in its split in the source, from 0.
+        told: the puzzle, if it is not to be recognised.
+
+    Raises:
+        PercasymError: why the row cannot be taken.
+    """
+    query = _text(values, "query")
+    truth = values.get("ground_truth")
+    text = json.dumps(truth) if isinstance(truth, list | dict) else _text(values, "ground_truth")
+    response = "" if values.get("response") is None else _text(values, "response")
+    image = values.get("image")
+    if not isinstance(image, bytes):
+        raise PercasymError("it has no image")
+    if len(image) > LARGEST_IMAGE:
+        raise PercasymError(f"its image has more than {LARGEST_IMAGE:,} bytes")
+    open_image(image)
+    puzzle, instance = read_puzzle(text, told)
+    row = {
+        "id": f"{puzzle.name}-{split}-imported-{number}",
+        "query": query,
+        "image": image,
+        "ground_truth": text,
+        "perception": puzzle.perception(instance),
+        "puzzle": spec(puzzle),
+        "prefix": "",
+        "response": response,
+    }
+    return Verified(
+        row,
+        f"{puzzle.name} {puzzle.ground_truth(instance)}",
+        score(puzzle, instance, response) if response else None,
+    )
+
+
+def _text(values: Mapping[str, Any], column: str) -> str:
+    text = values.get(column)
+    if not isinstance(text, str):
+        raise PercasymError(f"its {column} is no text")
+    if len(text) > LONGEST_TEXT:
+        raise PercasymError(f"its {column} is longer than {LONGEST_TEXT:,} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PercasymError(f"its {column} has half a character (a lone surrogate)") from None
+    return text

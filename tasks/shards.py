@@ -1,0 +1,203 @@
+"""Work on many shards: a child process for each, and a Prefect task for each child, on the runner of choice.
+
+    threads   the children of this process
+    ray       a Ray cluster: the one that RAY_ADDRESS names, or one that is started here for this work
+    dask      the same with Dask and DASK_SCHEDULER_ADDRESS
+
+Wherever it runs, a child sees the same files under the same names, is of the same environment, and ends with
+whoever started it.
+"""
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from prefect import Flow, Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.futures import PrefectFuture
+from prefect.results import ResultStore
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from percasym import launch
+from percasym.config import MachineSection
+from percasym.errors import PercasymError
+from percasym.seeding import digest
+
+PERIOD = 1.0  # seconds between two looks at how far the shards are
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A child that has a piece of the work, and its folder: its config and log, and how far it is."""
+
+    number: int
+    module: str
+    config: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "finished").exists() and Path(self.config["out"]).exists()
+
+    def record(self) -> Record:
+        """The last line that it has printed, with its number as "shard"; that alone if it has printed none."""
+        try:
+            said: Record = json.loads((self.folder / "record.json").read_text())
+        except FileNotFoundError:
+            said = {}
+        return {**said, "shard": self.number}
+
+
+def over_shards(
+    machine: MachineSection, module: str, configs: Sequence[Mapping[str, Any]], folder: Path
+) -> Iterator[Record]:
+    """Runs `python -m MODULE CONFIG.json` for each config, `machine.workers` at a time where `machine.runner`
+    says, and yields what they print until all have ended well.
+
+    A shard that has ended well is never done again, also not by a later process that finds it in `folder`.
+    One whose child died is tried once more. After a failure no other shard is begun.
+
+    Args:
+        configs: plain JSON, of which `out` names the file or folder that is there when the child has ended.
+            All that the result depends on has to be in it.
+        folder: of this work alone, and the same from one attempt to the next.
+
+    Yields:
+        Lines of JSON with the number of their config as "shard": the last one of each shard, and of the
+        others as many as it takes to see it move.
+
+    Raises:
+        PercasymError: a child found a mistake that the user can mend, or the runner is not installed.
+        RuntimeError: a child failed otherwise, twice.
+    """
+    waiting = deque[Shard]()
+    for number, config in enumerate(configs):
+        shard = Shard(number, module, config, folder / digest(module, config)[:16])
+        if shard.finished:
+            yield shard.record()
+        else:
+            waiting.append(shard)
+    if waiting:
+        yield from _work(machine, waiting)
+
+
+def _work(machine: MachineSection, waiting: deque[Shard]) -> Iterator[Record]:
+    running: dict[PrefectFuture[None], Shard] = {}
+    ended = SimpleQueue[PrefectFuture[None]]()
+    told: dict[int, Record] = {}
+    failures: list[Exception] = []
+    with _runner(machine) as runner:
+        while waiting or running:
+            while waiting and len(running) < machine.workers:
+                shard = waiting.popleft()
+                with _light():
+                    future = runner.submit(work_on, {"shard": shard, "threads": machine.threads})
+                running[future] = shard
+                future.add_done_callback(ended.put)
+            try:
+                future = ended.get(timeout=PERIOD)
+            except Empty:
+                for shard in running.values():
+                    record = shard.record()
+                    if len(record) > 1 and record != told.get(shard.number):
+                        told[shard.number] = record
+                        yield record
+                continue
+            shard = running.pop(future)
+            try:
+                future.result()
+            except Exception as error:
+                failures.append(error)
+                waiting.clear()
+            else:
+                yield shard.record()
+    if failures:
+        raise failures[0]
+
+
+def _died(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether another attempt may help: there is no mistake that the user has to mend first."""
+    return not isinstance(state.result(raise_on_failure=False), PercasymError)
+
+
+@task(
+    task_run_name="shard {shard.number}",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    retries=1,
+    retry_condition_fn=_died,
+)
+def work_on(shard: Shard, threads: int) -> None:
+    """Runs the child of a shard, and writes down what it prints for those who cannot hear it."""
+    finished, record = shard.folder / "finished", shard.folder / "record.json"
+    for stale in (finished, record):
+        stale.unlink(missing_ok=True)
+    for line in launch.run(shard.module, shard.config, shard.folder, threads=threads):
+        aside = record.with_suffix(".aside")
+        aside.write_text(json.dumps(line))
+        aside.replace(record)
+    finished.touch()
+
+
+def _runner(machine: MachineSection) -> TaskRunner[Any]:
+    """The task runner, not started yet."""
+    if machine.runner == "threads":
+        return ThreadPoolTaskRunner(max_workers=machine.workers)
+    try:
+        return _ray(machine.workers) if machine.runner == "ray" else _dask(machine.workers)
+    except ImportError:
+        name = machine.runner
+        raise PercasymError(
+            f"runner={name} needs prefect-{name}: run pip install 'percasym[{name}]', or take runner=threads"
+        ) from None
+
+
+def _ray(workers: int) -> TaskRunner[Any]:
+    from prefect_ray import RayTaskRunner
+
+    if address := os.environ.get("RAY_ADDRESS"):
+        return RayTaskRunner(address)
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    return RayTaskRunner(init_kwargs={"num_cpus": workers, **quiet})
+
+
+def _dask(workers: int) -> TaskRunner[Any]:
+    from prefect_dask import DaskTaskRunner
+
+    if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
+        return DaskTaskRunner(address=address)
+    # One thread each, as a worker runs one child at a time.
+    cluster = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    return DaskTaskRunner(cluster_kwargs=cluster)
+
+
+@contextmanager
+def _light() -> Iterator[None]:
+    """Makes the flow run and the stage's task run, where we are in them, light enough to be sent along.
+
+    A runner of another process sends both with each task. The flow itself and the stage hold locks, which
+    cannot be sent, and the task wants no more than to appear under them in the UI.
+    """
+    store = ResultStore()
+    with ExitStack() as stack:
+        if flow_run := FlowRunContext.get():
+            change = {"flow": Flow(_nothing, name="shards"), "parameters": {}, "result_store": store}
+            stack.enter_context(flow_run.model_copy(update=change))
+        if task_run := TaskRunContext.get():
+            change = {"task": work_on, "parameters": {}, "result_store": store}
+            stack.enter_context(task_run.model_copy(update=change))
+        yield
+
+
+def _nothing() -> None:
+    pass

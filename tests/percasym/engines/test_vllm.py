@@ -1,0 +1,184 @@
+"""vLLM for real, on the CPU: in this process, and behind HTTP. `make test-vllm` runs these."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from percasym.datasets import generate_rows, write_dataset
+from percasym.engines.config import EngineConfig
+from percasym.engines.serving import serving
+from percasym.puzzles import Puzzle
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+ITEMS = 32
+TOKENS = 80
+PERCASYM = str(Path(sys.executable).with_name("percasym"))
+
+
+@pytest.fixture(scope="module")
+def data(sudoku: Puzzle[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_dataset(folder, {"test": generate_rows(sudoku, "test", 0, ITEMS)})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(mini_talker: Path) -> Iterator[str]:
+    with serving(EngineConfig(model=str(mini_talker), engine="server", context=1024)) as address:
+        yield address
+
+
+Measured = dict[tuple[str, str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def measure(
+    mini_talker: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Measured]:
+    """Measures the checkpoint as a user would, in a process of its own, which vLLM wants."""
+
+    def rows(*options: str) -> Measured:
+        out = tmp_path_factory.mktemp("out") / "evaluation"
+        percasym("evaluate", str(mini_talker), str(data), "--out", str(out), *options)
+        table = pq.read_table(out / "results.parquet").to_pylist()
+        assert len(table) == 2 * ITEMS
+        return {(row["id"], row["mode"]): row for row in table}
+
+    return rows
+
+
+def percasym(command: str, *options: str) -> str:
+    arguments = [PERCASYM, command, *options]
+    if command == "evaluate":
+        arguments += ["--max-new-tokens", str(TOKENS), "--context", "1024"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def embedded(measure: Callable[..., Measured]) -> Measured:
+    return measure()
+
+
+SCORES = ("a", "a_partial", "a_p", "a_p_partial", "a_own", "format", "complete", "cause")
+
+
+def alike(found: Measured, expected: Measured) -> None:
+    """Every item and mode once; scores equal in at least 98 %: rounding may turn a text at a near tie."""
+    assert found.keys() == expected.keys()
+    other = [key for key in expected if any(found[key][name] != expected[key][name] for name in SCORES)]
+    assert len(other) <= 0.02 * len(expected), [(expected[key], found[key]) for key in other[:2]]
+    equal = sum(found[key]["text"].split() == expected[key]["text"].split() for key in expected)
+    assert equal >= 0.9 * len(expected)
+    counted = [key for key in expected if found[key]["text"].split() == expected[key]["text"].split()]
+    assert all(found[key]["finish_reason"] == expected[key]["finish_reason"] for key in counted)
+    assert all(abs(found[key]["tokens"] - expected[key]["tokens"]) <= 1 for key in counted)
+
+
+def test_the_checkpoint_says_something(embedded: Measured) -> None:
+    texts = {row["text"] for row in embedded.values()}
+    assert len(texts) > ITEMS
+    assert any(row["a_p_partial"] for row in embedded.values() if row["mode"] == "end_to_end")
+
+
+def test_vllm_in_this_process(measure: Callable[..., Measured], embedded: Measured) -> None:
+    alike(measure("--engine", "vllm"), embedded)
+
+
+def test_a_server(measure: Callable[..., Measured], embedded: Measured, server: str) -> None:
+    """Images as data URLs, and the right caption as the beginning of the model's turn."""
+    alike(measure("--server", server), embedded)
+
+
+def test_a_server_that_is_started_for_it(measure: Callable[..., Measured], embedded: Measured) -> None:
+    before = vllm_processes()
+    alike(measure("--engine", "server"), embedded)
+    assert vllm_processes() == before
+
+
+def test_log_probabilities(mini_talker: Path, data: Path, server: str) -> None:
+    """Those of the server are those of the embedded engine."""
+    from percasym.datasets import read_split
+    from percasym.engines import Request, Sampling
+    from percasym.engines.config import open_engine
+
+    rows = list(read_split(data, "test", ["id", "query", "image"]))[:4]
+    requests = [Request(row["id"], row["query"], row["image"]) for row in rows]
+    sampling = Sampling(max_tokens=12, log_probabilities=True)
+    told = []
+    for settings in ({}, {"engine": "server", "server": server}):
+        with open_engine(EngineConfig(model=str(mini_talker), **settings)) as engine:
+            told.append({c.id: c for c in engine.generate(requests, sampling)})
+    for request in requests:
+        ours, theirs = (completions[request.id] for completions in told)
+        assert ours.text.split() == theirs.text.split()
+        assert len(ours.log_probabilities) == ours.tokens
+        assert theirs.log_probabilities == pytest.approx(ours.log_probabilities, abs=1e-3)
+
+
+def test_a_server_that_dies_in_the_middle(
+    mini_talker: Path, data: Path, embedded: Measured, tmp_path: Path
+) -> None:
+    """One line; the same command with a server that is well again ends with every item once."""
+    config = EngineConfig(model=str(mini_talker), engine="server", context=1024, batch_size=4)
+    out = tmp_path / "out"
+    arguments = [PERCASYM, "evaluate", str(mini_talker), str(data), "--out", str(out)]
+    arguments += ["--max-new-tokens", str(TOKENS), "--batch-size", "2", "--retries", "1"]
+    before = vllm_processes()
+    with serving(config) as address:
+        evaluation = subprocess.Popen([*arguments, "--server", address], stderr=subprocess.PIPE, text=True)
+        journal = out / "results.jsonl"
+        while not (journal.exists() and journal.read_text().count("\n") > 6):
+            assert evaluation.poll() is None, "it was done before the server could be killed"
+            time.sleep(0.05)
+        for process in vllm_processes() - before:
+            process.kill()
+        _, errors = evaluation.communicate(timeout=120)
+    assert evaluation.returncode == 2
+    assert errors.count("\n") == 1, errors
+    assert "the server" in errors
+    kept = journal.read_text().count("\n") - 1
+    assert 6 <= kept < 2 * ITEMS
+    with serving(config, port=urlsplit(address).port or 0):
+        done = subprocess.run([*arguments, "--server", address], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = pq.read_table(out / "results.parquet").to_pylist()
+    alike({(row["id"], row["mode"]): row for row in rows}, embedded)
+
+
+def test_nothing_outlives_a_parent_that_is_killed(mini_talker: Path) -> None:
+    before = vllm_processes()
+    parent = subprocess.Popen(
+        [PERCASYM, "serve", str(mini_talker), "--port", "0", "--context", "1024"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    assert "is served at" in parent.stdout.readline()
+    assert vllm_processes() - before
+    os.kill(parent.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while vllm_processes() - before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert vllm_processes() <= before
+
+
+def vllm_processes() -> set[psutil.Process]:
+    """All of vLLM's that run on this machine."""
+    found = set()
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if "vllm.entrypoints" in line or "EngineCore" in line:
+            found.add(process)
+    return found
