@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install study test test-vllm test-verl lint bench clean
+.PHONY: install study test test-vllm test-verl test-consumers lint bench clean
 
 install: $(VENV)/.installed
 
@@ -35,6 +35,18 @@ $(VENV)/.installed-verl: $(VENV)/.installed-vllm
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,verl]"
 	touch $@
 
+# TRL and LLaMA-Factory, which read exports back. Neither can be in our environment, so they lie beside it.
+test-consumers: .consumers/.installed
+	$(BIN)/python -m pytest -m "trl or llamafactory"
+
+.consumers/.installed: $(VENV)/.installed-verl
+	rm -rf .consumers
+	$(BIN)/python -m pip install --quiet --no-deps --target .consumers/trl trl==1.16.0
+	$(BIN)/python -m pip install --quiet --no-deps --target .consumers/llamafactory \
+		llamafactory==0.9.5 transformers==5.6.0 datasets==4.0.0 peft==0.18.1 accelerate==1.11.0 trl==0.24.0 \
+		torchaudio==2.11.0 fsspec==2025.3.0 dill==0.3.8 multiprocess==0.70.16
+	touch $@
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,4 +56,4 @@ bench: install
 	for program in generate score ngdiff; do $(BIN)/python benchmarks/$$program.py || exit 1; done
 
 clean:
-	rm -rf $(VENV) .percasym
+	rm -rf $(VENV) .percasym .consumers

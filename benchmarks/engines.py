@@ -4,7 +4,8 @@
 
 512 items of 4x4 Sudokus, end to end and from the right caption, by the token-mean checkpoint of the latest
 study `mini`. The time is that of the responses, without the start of an engine, which is told apart. One by
-one only the first 32 items are measured. Each engine has a process of its own.
+one only the first 32 items are measured. Each engine has a process of its own. Beside the time stands the
+share of responses whose scores differ from those of our batches.
 """
 
 import argparse
@@ -46,12 +47,12 @@ def main() -> None:
     parser.add_argument("--home", default=DEFAULT, help="where `make study` has run")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
-        "--only", nargs=3, metavar=("ENGINE", "MODEL", "DATA"), help="used by the program itself"
+        "--only", nargs=4, metavar=("ENGINE", "MODEL", "DATA", "OUT"), help="used by the program itself"
     )
     options = parser.parse_args()
     if options.only:
-        name, model, data = options.only
-        print(json.dumps(measure(name, model, data, options.threads)))
+        name, checkpoint, dataset, out = options.only
+        Path(out).write_text(json.dumps(measure(name, checkpoint, dataset, options.threads)))
         return
     os.environ[VARIABLE] = options.home
     preset = load_preset("mini")
@@ -63,16 +64,20 @@ def main() -> None:
         data = Path(folder) / "data"
         puzzle = preset.load_puzzle(preset.style)
         write_dataset(data, {"test": generate_rows(puzzle, "test", preset.seed, ITEMS)})
-        figures = {}
+        figures, scores = {}, {}
         for name in ENGINES:
             command = [sys.executable, __file__, "--threads", str(options.threads)]
-            command += ["--only", name, str(model), str(data)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            figures[name] = json.loads(done.stdout.splitlines()[-1])
+            command += ["--only", name, str(model), str(data), str(out := Path(folder) / "out.json")]
+            subprocess.run(command, stdout=sys.stderr, check=True)
+            figures[name] = json.loads(out.read_text())
+            scores[name] = figures[name].pop("scores")
             print(name, figures[name], flush=True)
+    ours = scores["transformers, in batches"]
     alone = figures["transformers, one by one"]["items_per_s"]
     for name in ENGINES:
         figures[name]["times_one_by_one"] = figures[name]["items_per_s"] / alone
+        other = [key for key, score in scores[name].items() if score != ours[key]]
+        figures[name]["scores_differ"] = len(other) / len(scores[name])
         print("{:26}{items_per_s:8.2f} items/s, {times_one_by_one:.1f} times".format(name, **figures[name]))
     print(record.save("engines", figures))
 
@@ -97,6 +102,10 @@ def measure(name: str, model: str, data: str, threads: int) -> dict[str, Any]:
         "seconds": seconds,
         "items_per_s": items / seconds,
         "tokens_per_s": sum(row["tokens"] or 0 for row in found) / seconds,
+        "scores": {
+            f"{row['mode']}/{row['id']}": [row["a"], row["a_p"], row["a_p_partial"], row["cause"]]
+            for row in with_causes(found)
+        },
         **{figure: summary[figure].value for figure in ("a", "a_p", "a_r") if summary[figure]},
     }
 

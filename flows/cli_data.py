@@ -1,12 +1,15 @@
 """Commands about data sets."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.console import bar
 from percasym.errors import PercasymError
+
+if TYPE_CHECKING:
+    from percasym.importing import ImportReport
 
 commands = typer.Typer()
 
@@ -63,29 +66,7 @@ def import_(
     unknown: Any = None
     with bar("rows", unknown) as advance:
         report = import_dataset(source, out, told, advance)
-    for split, found in report.splits.items():
-        judged = f", {found.responses} responses" if found.responses else ", no responses"
-        if found.responses:
-            judged += (
-                f": {found.right} right, {found.right_caption} with the right caption, {found.both} both"
-            )
-        if found.incomplete:
-            judged += f", {found.incomplete} without caption or answer"
-        typer.echo(f"{split}: {found.rows} rows{judged}")
-    if report.columns:
-        typer.echo(f"not taken: column {', '.join(sorted(report.columns))}")
-    if report.repeats:
-        typer.echo(
-            f"warning: {report.repeats} rows repeat a puzzle of another split, see {out}/repeated.jsonl"
-        )
-        for line in report.repeated:
-            typer.echo("  {split} row {row}: as {other_split} row {other_row}".format(**line))
-    rejected = sum(found.rejected for found in report.splits.values())
-    if rejected:
-        typer.echo(f"warning: {rejected} rows could not be taken, see {out}/rejected.jsonl")
-        for line in report.rejected:
-            typer.echo("  {split} row {row}: {reason}".format(**line))
-    typer.echo(f"{sum(found.rows for found in report.splits.values())} items in {out}")
+    _tell(report, out)
 
 
 @commands.command()
@@ -102,3 +83,28 @@ def export(
         left_out = "".join(f"; {count} left out: {why}" for why, count in found.left_out.items())
         typer.echo(f"{found.split}: {found.rows} rows{left_out}{found.note and f'; {found.note}'}")
     typer.echo(f"written to {out}")
+
+
+def _tell(report: "ImportReport", out: Path) -> None:
+    for split, found in report.splits.items():
+        judged = "no responses"
+        if found.responses:
+            judged = f"{found.responses} responses: {found.right} right, "
+            judged += f"{found.right_caption} with the right caption, {found.both} both"
+        if found.incomplete:
+            judged += f", {found.incomplete} without caption or answer"
+        typer.echo(f"{split}: {found.rows} rows, {judged}")
+    if report.columns:
+        typer.echo(f"not taken: {', '.join(map(repr, sorted(report.columns)))}")
+    if report.repeats:
+        typer.echo(
+            f"warning: rows whose puzzle is in another split too: {report.repeats}, see {out}/repeated.jsonl"
+        )
+        for line in report.repeated:
+            typer.echo("  {split} row {row}: {other_split} row {other_row}".format(**line))
+    rejected = sum(found.rejected for found in report.splits.values())
+    if rejected:
+        typer.echo(f"warning: rows that could not be taken: {rejected}, see {out}/rejected.jsonl")
+        for line in report.rejected:
+            typer.echo("  {split} row {row}: {reason}".format(**line))
+    typer.echo(f"{sum(found.rows for found in report.splits.values())} items in {out}")

@@ -40,7 +40,7 @@ def progress_bar(name: str) -> Iterator[Callable[[float, float], None]]:
 
 
 @contextmanager
-def bar(name: str, total: int) -> Iterator[Any]:
+def bar(name: str, total: int | None) -> Iterator[Any]:
     """A bar on standard error; what it yields passes an object on and counts it."""
     from rich.console import Console
     from rich.progress import Progress

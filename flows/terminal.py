@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from prefect.logging.handlers import APILogHandler
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tasks import progress
 from tasks.progress import Event
@@ -41,6 +41,8 @@ def bars(console: Console) -> Iterator[None]:
         BarColumn(),
         TextColumn("{task.fields[state]}"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as display:
         rows: dict[tuple[str, str], TaskID] = {}

@@ -116,6 +116,12 @@ class MachineSection(Section):
     shard_items: int = Field(10_000, ge=1, description="Items of a shard, which one process works on.")
     threads: int = Field(1, ge=1, le=256, description="CPU threads of each.")
     ranks: int = Field(1, ge=1, le=1024, description="Processes that share one training: one for each GPU.")
+    nodes: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Machines of the Ray cluster that verl trains on, with `ranks` GPUs each.",
+    )
     micro_batch_size: int = Field(16, ge=1, le=4096, description="Responses in one forward pass of one rank.")
     checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints to resume from.")
     eval_batch_size: int = Field(64, ge=1, le=4096, description="Responses that are generated at a time.")
@@ -161,7 +167,9 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     min_pixels: int = Field(
         0, ge=0, le=10**8, description="Images of fewer are enlarged; 0: as the model comes."
     )
-    max_pixels: int = Field(0, ge=0, le=10**8, description="Images of more are shrunk; 0: as the model comes.")
+    max_pixels: int = Field(
+        0, ge=0, le=10**8, description="Images of more are shrunk; 0: as the model comes."
+    )
     thinking: Literal["", "on", "off"] = Field(
         "", description="The thinking switch of the model's chat template; empty: as it comes."
     )
@@ -191,7 +199,6 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     pretrain_learning_rate: float = Field(
         2e-3, gt=0, le=1, description="Highest learning rate of pre-training."
     )
-
 
     @property
     def adapts(self) -> bool:

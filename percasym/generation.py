@@ -79,9 +79,9 @@ def plan(config: DataSection, shard_items: int, folder: Path) -> list[Shard]:
     ]
 
 
-def files(shards: Iterable[Shard]) -> dict[Split, list[Path]]:
+def files(shards: Iterable[Shard]) -> dict[str, list[Path]]:
     """The files of each split in order, for `datasets.gather_shards`."""
-    found: dict[Split, list[Path]] = {}
+    found: dict[str, list[Path]] = {}
     for shard in shards:
         for piece in shard.pieces:
             found.setdefault(piece.split, []).append(shard.file(piece))

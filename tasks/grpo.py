@@ -29,12 +29,13 @@ def grpo(
 def verl(
     work: Work, config: RLSection, data: Path, base: Path | str, reward: str, captions: Path | None = None
 ) -> None:
-    """With verl, on as many GPUs as the machine's settings name ranks."""
+    """With verl, on as many GPUs of each machine as the settings name ranks."""
     train(
         work,
         VerlConfig,
         config,
         gpus=work.machine.ranks,
+        nodes=work.machine.nodes,
         overrides=tuple(config.rl_overrides),
         **_settings(work, config, data, base, reward, captions),
     )

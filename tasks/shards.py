@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -31,6 +32,7 @@ from percasym.config import MachineSection
 from percasym.errors import PercasymError
 from percasym.seeding import digest
 
+ADDRESSES = {"ray": "RAY_ADDRESS", "dask": "DASK_SCHEDULER_ADDRESS"}  # environment variables
 PERIOD = 1.0  # seconds between two looks at how far the shards are
 
 Record = dict[str, Any]
@@ -50,7 +52,7 @@ class Shard:
         return (self.folder / "finished").exists() and Path(self.config["out"]).exists()
 
     def record(self) -> Record:
-        """The last line that it has printed, with its number as "shard"; that alone if it has printed none."""
+        """The last line that it has printed, if any, with its number as "shard"."""
         try:
             said: Record = json.loads((self.folder / "record.json").read_text())
         except FileNotFoundError:
@@ -120,7 +122,8 @@ def _work(machine: MachineSection, waiting: deque[Shard]) -> Iterator[Record]:
                 failures.append(error)
                 waiting.clear()
             else:
-                yield shard.record()
+                if (record := shard.record()) != told.get(shard.number):
+                    yield record
     if failures:
         raise failures[0]
 
@@ -151,34 +154,27 @@ def work_on(shard: Shard, threads: int) -> None:
 
 def _runner(machine: MachineSection) -> TaskRunner[Any]:
     """The task runner, not started yet."""
-    if machine.runner == "threads":
-        return ThreadPoolTaskRunner(max_workers=machine.workers)
+    kind, workers = machine.runner, machine.workers
+    if kind == "threads":
+        return ThreadPoolTaskRunner(max_workers=workers)
     try:
-        return _ray(machine.workers) if machine.runner == "ray" else _dask(machine.workers)
+        package = import_module(f"prefect_{kind}")
     except ImportError:
-        name = machine.runner
         raise PercasymError(
-            f"runner={name} needs prefect-{name}: run pip install 'percasym[{name}]', or take runner=threads"
+            f"runner={kind} needs prefect-{kind}: pip install 'percasym[{kind}]', or take runner=threads"
         ) from None
-
-
-def _ray(workers: int) -> TaskRunner[Any]:
-    from prefect_ray import RayTaskRunner
-
-    if address := os.environ.get("RAY_ADDRESS"):
-        return RayTaskRunner(address)
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    return RayTaskRunner(init_kwargs={"num_cpus": workers, **quiet})
-
-
-def _dask(workers: int) -> TaskRunner[Any]:
-    from prefect_dask import DaskTaskRunner
-
-    if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
-        return DaskTaskRunner(address=address)
-    # One thread each, as a worker runs one child at a time.
-    cluster = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
-    return DaskTaskRunner(cluster_kwargs=cluster)
+    address = os.environ.get(ADDRESSES[kind])
+    runner: TaskRunner[Any]
+    local: dict[str, Any]
+    if kind == "ray":
+        local = {} if address else {"num_cpus": workers, "include_dashboard": False}
+        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        runner = package.RayTaskRunner(address, init_kwargs={**local, **quiet})
+    else:
+        # One thread each, as one child at a time is what a process of ours runs.
+        local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+        runner = package.DaskTaskRunner(address=address, cluster_kwargs=None if address else local)
+    return runner
 
 
 @contextmanager

@@ -84,6 +84,9 @@ def engine_arguments(config: EngineConfig, images: bool) -> dict[str, Any]:
         arguments["gpu_memory_utilization"] = config.gpu_memory
     else:
         arguments["enforce_eager"] = True  # to compile takes a CPU longer than it saves
+        # Of a prompt that is read in pieces vLLM takes back the random numbers of all but the last, which a
+        # CPU's generator cannot: with seeds the server dies ("CPU Generator does not use offset", 0.24.0).
+        arguments["enable_chunked_prefill"] = False
     return arguments
 
 
@@ -110,8 +113,8 @@ def _flags(arguments: Mapping[str, Any]) -> list[str]:
     flags = []
     for name, value in arguments.items():
         option = f"--{name.replace('_', '-')}"
-        if value is True:
-            flags.append(option)
+        if isinstance(value, bool):
+            flags.append(option if value else f"--no-{option.removeprefix('--')}")
         elif isinstance(value, list):
             flags += [option, *map(str, value)]
         else:

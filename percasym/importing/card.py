@@ -51,7 +51,7 @@ def write_import_card(folder: Path, source: str, report: "ImportReport") -> None
             for split, found in report.splits.items()
         ),
         repeats=(
-            f"{report.repeats} rows have a puzzle that occurs in another split too, see `repeated.jsonl`."
+            f"Rows whose puzzle occurs in another split too: {report.repeats}, see `repeated.jsonl`."
             if report.repeats
             else "No puzzle occurs in two splits."
         ),

@@ -19,7 +19,7 @@ from transformers import (
 from percasym.errors import PercasymError
 
 # All that a checkpoint consists of here: no pickled weights and no code are even downloaded.
-_FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
+FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
 
 
 class Loaded(NamedTuple):
@@ -45,7 +45,7 @@ def load(
         PercasymError: there is no such checkpoint, it is damaged or of another kind, its weights are not
             safetensors, or it needs code of its own.
     """
-    folder = _folder(checkpoint)
+    folder = checkpoint_folder(checkpoint)
     processor = _processor(checkpoint, folder)
     if not any(folder.glob("*.safetensors")):
         raise PercasymError(
@@ -69,7 +69,7 @@ def load(
 
 def load_processor(checkpoint: str | Path) -> ProcessorMixin:
     """The processor of a checkpoint without its model; arguments and errors as for `load`."""
-    return _processor(checkpoint, _folder(checkpoint))
+    return _processor(checkpoint, checkpoint_folder(checkpoint))
 
 
 def load_writer(checkpoint: str | Path) -> ProcessorMixin | PreTrainedTokenizerBase:
@@ -77,7 +77,7 @@ def load_writer(checkpoint: str | Path) -> ProcessorMixin | PreTrainedTokenizerB
 
     Arguments and errors are as for `load`.
     """
-    folder = _folder(checkpoint)
+    folder = checkpoint_folder(checkpoint)
     if sees(folder):
         return _processor(checkpoint, folder)
     try:
@@ -102,7 +102,7 @@ def saved_precision(checkpoint: str | Path) -> str:
 
 def _config(checkpoint: str | Path) -> dict[str, Any]:
     try:
-        config = json.loads((_folder(checkpoint) / "config.json").read_bytes())
+        config = json.loads((checkpoint_folder(checkpoint) / "config.json").read_bytes())
     except ValueError as error:
         raise _unusable(checkpoint, error) from error
     if not isinstance(config, dict):
@@ -125,12 +125,12 @@ def _processor(checkpoint: str | Path, folder: Path) -> ProcessorMixin:
     return processor
 
 
-def _folder(checkpoint: str | Path) -> Path:
-    """The folder of a checkpoint, downloaded if it is a Hub id and not yet in the cache."""
+def checkpoint_folder(checkpoint: str | Path) -> Path:
+    """The folder of a checkpoint, downloaded if it is a Hub id and not yet there; errors as for `load`."""
     path = Path(checkpoint).expanduser()
     if not path.exists() and re.fullmatch(r"\w[\w.-]*/[\w.-]+", str(checkpoint)):
         try:
-            path = Path(snapshot_download(str(checkpoint), allow_patterns=_FILES))
+            path = Path(snapshot_download(str(checkpoint), allow_patterns=FILES))
         except Exception as error:
             reason = _first_line(error)
             raise PercasymError(

@@ -28,7 +28,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from percasym import child
 from percasym.errors import PercasymError
-from percasym.models import _FILES, _folder, load_processor
+from percasym.models import FILES, checkpoint_folder, load_processor
 from percasym.training.checkpoint import write_folder
 
 TEMPLATE = "chat_template.jinja"
@@ -76,7 +76,7 @@ def adopt(
     """
     if out.exists():
         raise PercasymError(f"{out} exists: choose another folder")
-    folder = _folder(checkpoint)
+    folder = checkpoint_folder(checkpoint)
     processor = load_processor(checkpoint)
     try:
         limits = pixel_limits(processor, min_pixels, max_pixels) if min_pixels or max_pixels else {}
@@ -192,7 +192,7 @@ def pixel_limits(processor: ProcessorMixin, min_pixels: int, max_pixels: int) ->
 
 def _copy(folder: Path, aside: Path) -> None:
     """The files of a checkpoint, and nothing else that may lie beside them."""
-    for file in sorted({file for pattern in _FILES for file in folder.glob(pattern) if file.is_file()}):
+    for file in sorted({file for pattern in FILES for file in folder.glob(pattern) if file.is_file()}):
         target = aside / file.name
         if file.suffix == ".safetensors":
             try:

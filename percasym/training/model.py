@@ -1,6 +1,7 @@
 """The model as it is trained, and the ordinary checkpoint that it becomes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
@@ -45,6 +46,22 @@ def assemble(
     adapted = _add_adapters(model, config.lora_rank) if config.lora_rank else None
     model.load_state_dict(dict(weights), strict=False)
     return (adapted.merge_and_unload() if adapted else model), processor
+
+
+def save(model: PreTrainedModel, folder: Path) -> None:
+    """Writes a model in the layout of the released ones, which is what vLLM reads.
+
+    Of the experts of a Qwen3-VL, transformers (5.9) reads that layout, (experts, in, out), and the one in
+    which it holds them, (experts, out, in); it would write the latter, and vLLM reads the former alone.
+    """
+    if model.config.model_type != "qwen3_vl_moe":
+        model.save_pretrained(folder)
+        return
+    weights = {
+        name: weight.transpose(1, 2) if ".mlp.experts." in name else weight
+        for name, weight in model.state_dict().items()
+    }
+    model.save_pretrained(folder, state_dict=weights, save_original_format=False)
 
 
 def _add_adapters(model: PreTrainedModel, rank: int) -> PeftModel:

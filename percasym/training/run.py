@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -25,7 +26,7 @@ from percasym.training.checkpoint import Checkpoints, write_folder, write_text
 from percasym.training.config import TrainingConfig
 from percasym.training.distributed import Ranks, connected
 from percasym.training.log import StepLog
-from percasym.training.model import assemble, load_for_training, trained_parameters
+from percasym.training.model import assemble, load_for_training, save, trained_parameters
 from percasym.training.optimizer import build_optimizers
 from percasym.training.validation import validate
 
@@ -202,7 +203,7 @@ def train(config: Config, kind: type[TrainingRun[Config]]) -> Path:
         weights = run.weights()
         if ranks.first:
             model, processor = assemble(config, weights, "cpu")
-            write_folder(final, [model.save_pretrained, processor.save_pretrained])
+            write_folder(final, [partial(save, model), processor.save_pretrained])
             run.checkpoints.remove()
         ranks.wait()
     return final

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from prefect import flow
+from prefect.settings import PREFECT_API_URL
 
 from percasym import generation, launch
 from percasym.config import MachineSection
@@ -26,8 +27,6 @@ from tasks.progress import Event
 from tasks.shards import Record, over_shards
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-
-RUNNERS = ["threads", "ray", "dask"]
 
 
 @pytest.fixture
@@ -65,15 +64,12 @@ def log(folder: Path) -> list[int]:
     return sorted(int(line) for line in (folder / "log").read_text().split())
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-def test_every_shard_is_worked_on_once(runner: str, child: Callable[[str], str], tmp_path: Path) -> None:
-    if runner != "threads":
-        pytest.importorskip(f"prefect_{runner}")
-    records = work(child(""), tmp_path, runner=runner)
+def test_every_shard_is_worked_on_once(child: Callable[[str], str], tmp_path: Path) -> None:
+    records = work(child(""), tmp_path)
     assert sorted(records, key=lambda record: record["shard"]) == [{"shard": n, "done": n} for n in range(4)]
     assert [(tmp_path / f"out {n}").read_text() for n in range(4)] == ["0", "1", "4", "9"]
     assert log(tmp_path) == [0, 1, 2, 3]
-    assert work(child("sys.exit(1)"), tmp_path, runner=runner) == [{"shard": n, "done": n} for n in range(4)]
+    assert work(child("sys.exit(1)"), tmp_path) == [{"shard": n, "done": n} for n in range(4)]
 
 
 def test_one_that_lost_its_result_or_is_of_another_config_is_done_again(
@@ -83,7 +79,7 @@ def test_one_that_lost_its_result_or_is_of_another_config_is_done_again(
     (tmp_path / "out 2").unlink()
     assert len(work(child(""), tmp_path)) == 4
     assert log(tmp_path) == [0, 1, 2, 2, 3]
-    machine = MachineSection()
+    machine = MachineSection.model_validate({})
     changed = [{**config, "more": 1} for config in configs(tmp_path, 1)]
     assert list(over_shards(machine, child(""), changed, tmp_path / "shards")) == [{"shard": 0, "done": 0}]
     assert log(tmp_path) == [0, 0, 1, 2, 2, 3]
@@ -126,23 +122,6 @@ def test_a_mistake_of_the_user_ends_the_work_and_loses_nothing(
     assert len(log(tmp_path)) == 9
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-def test_a_child_that_dies_once_is_started_again(
-    runner: str, child: Callable[[str], str], tmp_path: Path
-) -> None:
-    if runner != "threads":
-        pytest.importorskip(f"prefect_{runner}")
-    name = child(
-        """
-        if config["n"] == 1 and not os.path.exists("%s"):
-            open("%s", "w")
-            os.kill(os.getpid(), 9)
-    """.replace("%s", str(tmp_path / "died"))
-    )
-    assert len(work(name, tmp_path, runner=runner)) == 4
-    assert log(tmp_path) == [0, 1, 2, 3]
-
-
 def test_a_child_that_dies_twice_is_a_failure(child: Callable[[str], str], tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="SIGKILL; the machine may have run out of memory"):
         work(child("os.kill(os.getpid(), 9)"), tmp_path, 1)
@@ -157,24 +136,23 @@ def test_a_runner_that_is_not_installed_is_one_line(
         work(child(""), tmp_path, runner=runner)
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-def test_a_killed_process_leaves_nobody_behind_and_the_next_goes_on(
+@pytest.mark.parametrize("runner", ["threads", "ray", "dask"])
+def test_a_child_that_dies_is_started_again_and_a_killed_process_leaves_nobody_behind(
     runner: str, child: Callable[[str], str], tmp_path: Path
 ) -> None:
     if runner != "threads":
         pytest.importorskip(f"prefect_{runner}")
-    from prefect.settings import PREFECT_API_URL
-
-    name = child(
-        """
-        if config["n"] > 1 and not os.path.exists("%s"):
-            open(f"{config['out']} began", "w")
+    name = child(f"""
+        if config["n"] == 0 and not os.path.exists({str(tmp_path / "died")!r}):
+            open({str(tmp_path / "died")!r}, "w")
+            os.kill(os.getpid(), 9)
+        if config["n"] > 1 and not os.path.exists({str(tmp_path / "killed")!r}):
+            open(f"{{config['out']}} began", "w")
             time.sleep(600)
-    """.replace("%s", str(tmp_path / "killed"))
-    )
+    """)
     program = f"""
         from pathlib import Path
-        from percasym import generation, launch
+        from percasym import launch
         from percasym.config import MachineSection
         from tasks.shards import over_shards
         if __name__ == "__main__":
@@ -189,7 +167,8 @@ def test_a_killed_process_leaves_nobody_behind_and_the_next_goes_on(
     process = psutil.Popen([sys.executable, str(script)], env=environment)
     wait_until(lambda: len(list(tmp_path.glob("out * began"))) == 2)
     family = process.children(recursive=True)
-    assert len(family) >= 2
+    assert sum(name in one.cmdline() for one in family) == 2
+    family = [one for one in family if "Agent" not in one.name()]  # Ray's own take another minute
     process.kill()
     process.wait()
     wait_until(lambda: not any(one.is_running() and one.status() != "zombie" for one in family))
@@ -200,7 +179,7 @@ def test_a_killed_process_leaves_nobody_behind_and_the_next_goes_on(
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 250
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -11,6 +11,7 @@ from percasym.datasets import iter_split
 from percasym.errors import PercasymError
 
 IMAGE = "<image>"  # where verl puts the image into the prompt
+MEDIA = (IMAGE, "<video>", "<audio>")  # all that verl looks for
 GROUP_ROWS = 256
 
 
@@ -22,7 +23,7 @@ def write_rows(dataset: str, split: str, path: Path, captions: Mapping[str, str]
 
     Raises:
         PercasymError: as `iter_split`, or a row that verl cannot take: without an image, with a prefix of the
-            assistant's, or with "<image>" in its query.
+            assistant's, or with "<image>" or the like in its query.
     """
     aside = path.with_suffix(".part")
     count, writer = 0, None
@@ -41,9 +42,9 @@ def write_rows(dataset: str, split: str, path: Path, captions: Mapping[str, str]
 def _chunks(dataset: str, split: str, captions: Mapping[str, str] | None) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
     for index, row in enumerate(iter_split(dataset, split)):
-        if row["image"] is None or row["prefix"] or IMAGE in row["query"]:
+        if row["image"] is None or row["prefix"] or any(mark in row["query"] for mark in MEDIA):
             raise PercasymError(
-                f"{row['id']} is not for verl: it takes an image, no prefix, and no {IMAGE} in the query"
+                f"{row['id']} is not for verl: it takes an image, no prefix, and no {', '.join(MEDIA)} in the query"
             )
         chunk.append(
             {

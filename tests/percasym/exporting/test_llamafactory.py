@@ -1,11 +1,30 @@
-"""Read back by LLaMA-Factory's own loader, in an environment of its own: see `make test-llamafactory`."""
+"""Read back by LLaMA-Factory's own loader and trainer, see `make test-consumers`."""
 
+import io
 import json
 from pathlib import Path
+
+import pytest
+from fixtures.consumers import ROOT, run_beside
+from PIL import Image
 
 from percasym.datasets import iter_split, write_dataset
 from percasym.exporting import export_dataset
 
+READ = """
+import json
+from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+from llamafactory.hparams import get_train_args
+from llamafactory.model import load_tokenizer
+arguments = get_train_args()
+loaded = load_tokenizer(arguments[0])
+template = get_template_and_fix_tokenizer(loaded["tokenizer"], arguments[1])
+rows = get_dataset(template, *arguments[:3], stage="sft", **loaded)["train_dataset"]
+for row in rows:
+    trained = [token for token in row["labels"] if token != -100]
+    print(json.dumps({"text": loaded["tokenizer"].decode(trained), "images": row["images"]}))
+"""
+LEFT_OUT = ("no-response", "prefix", "place")
 PLACE = "<image>, <video>, <audio> in its text"
 
 
@@ -23,9 +42,7 @@ def test_it_has_the_layout_of_the_released_one(taught: Path, tmp_path: Path) -> 
     assert info["train_sft"]["formatting"] == "sharegpt"
     assert sorted(path.name for path in out.iterdir()) == ["dataset_info.json", "images", "train_sft.json"]
     conversations = json.loads((out / "train_sft.json").read_text(encoding="utf-8"))
-    ours = [
-        row for row in iter_split(taught, "train_sft") if row["id"] not in ("no-response", "prefix", "place")
-    ]
+    ours = [row for row in iter_split(taught, "train_sft") if row["id"] not in LEFT_OUT]
     for number, (conversation, row) in enumerate(zip(conversations, ours, strict=True)):
         place = "" if row["image"] is None else "<image>"
         assert conversation["messages"] == [
@@ -41,10 +58,6 @@ def test_it_has_the_layout_of_the_released_one(taught: Path, tmp_path: Path) -> 
 
 
 def test_an_image_keeps_its_format(taught: Path, tmp_path: Path) -> None:
-    import io
-
-    from PIL import Image
-
     (row, *_) = iter_split(taught, "train_sft")
     rows = []
     for kind in ("JPEG", "WEBP"):
@@ -56,3 +69,35 @@ def test_an_image_keeps_its_format(taught: Path, tmp_path: Path) -> None:
     images = sorted((tmp_path / "out" / "images" / "train_sft").iterdir())
     assert [path.name for path in images] == ["000000.jpg", "000001.webp"]
     assert [path.read_bytes() for path in images] == [row["image"] for row in rows]
+
+
+def settings(data: Path, checkpoint: Path, tmp_path: Path) -> list[str]:
+    places = {"dataset_dir": data, "model_name_or_path": checkpoint, "output_dir": tmp_path / "model"}
+    example = str(ROOT / "docs" / "examples" / "llamafactory.yaml")
+    return [example, *(f"{name}={path}" for name, path in places.items()), "max_steps=1", "use_cpu=true"]
+
+
+@pytest.mark.llamafactory
+@pytest.mark.timeout(900)
+def test_the_loader_of_llamafactory_reads_it(taught: Path, checkpoint: Path, tmp_path: Path) -> None:
+    export_dataset(taught, "llamafactory", tmp_path / "out")
+    (tmp_path / "read.py").write_text(READ)
+    arguments = settings(tmp_path / "out", checkpoint, tmp_path)
+    printed = run_beside("llamafactory", tmp_path / "home", tmp_path / "read.py", *arguments)
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith('{"text"')]
+    ours = [row for row in iter_split(taught, "train_sft") if row["id"] not in LEFT_OUT]
+    for line, own in zip(lines, ours, strict=True):
+        assert line["text"].split() == [*own["response"].split(), "<|im_end|>"]
+        assert [Path(path).read_bytes() for path in line["images"] or []] == [own["image"]] * bool(
+            own["image"]
+        )
+
+
+@pytest.mark.llamafactory
+@pytest.mark.timeout(900)
+def test_llamafactory_trains_on_it(taught: Path, checkpoint: Path, tmp_path: Path) -> None:
+    export_dataset(taught, "llamafactory", tmp_path / "out")
+    arguments = settings(tmp_path / "out", checkpoint, tmp_path)
+    printed = run_beside("llamafactory", tmp_path / "home", "-m", "llamafactory.cli", "train", *arguments)
+    assert "train_loss" in printed
+    assert (tmp_path / "model" / "model.safetensors").exists()

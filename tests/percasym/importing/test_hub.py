@@ -44,30 +44,37 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def imported(hub: Path, out: Path, *names: str) -> list[Any]:
+@pytest.fixture(scope="module")
+def out(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture(scope="module")
+def imported(hub: Path, out: Path) -> dict[str, Any]:
+    """What came of each data set: its report in brief, or the message."""
+    names = ["gc", "broken", "text", "lines", "nowhere"]
     with serve(hub) as address:
         environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(out / "home")}
         environment.pop("HF_HUB_OFFLINE", None)
         command = [sys.executable, "-c", PROGRAM, str(out), *names]
         output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    return [json.loads(line) for line in output.splitlines()]
+    return dict(zip(names, map(json.loads, output.splitlines()), strict=True))
 
 
-def test_a_data_set_of_the_hub_is_taken(hub: Path, tmp_path: Path) -> None:
-    (found,) = imported(hub, tmp_path, "gc")
-    assert found == {"test": [1, 1], "train_sft": [2, 2]}
-    for row, given in zip(iter_split(tmp_path / "gc", "train_sft"), ROWS, strict=True):
+def test_a_data_set_of_the_hub_is_taken(imported: dict[str, Any], out: Path) -> None:
+    assert imported["gc"] == {"test": [1, 1], "train_sft": [2, 2]}
+    for row, given in zip(iter_split(out / "gc", "train_sft"), ROWS, strict=True):
         assert row["image"] == given["image"]["bytes"]
         assert {name: row[name] for name in ("query", "ground_truth", "response")} == {
             name: given[name] for name in ("query", "ground_truth", "response")
         }
 
 
-def test_what_cannot_be_read_is_one_line(hub: Path, tmp_path: Path) -> None:
-    broken, text, lines, nowhere = imported(hub, tmp_path, "broken", "text", "lines", "nowhere")
-    assert broken.startswith("cannot read owner/broken from the Hub: ")
-    assert text == "owner/text is of format csv: only parquet and json are read"
-    assert lines.endswith("no row that can be taken: its image 'g.png' is not there")
-    assert nowhere.startswith("cannot read owner/nowhere from the Hub: ")
-    assert not any("\n" in message for message in (broken, text, lines, nowhere))
-    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+def test_what_cannot_be_read_is_one_line(imported: dict[str, Any], out: Path) -> None:
+    messages = {name: found for name, found in imported.items() if name != "gc"}
+    assert messages["broken"].startswith("cannot read owner/broken from the Hub: ")
+    assert messages["text"] == "owner/text is of format csv: only parquet and json are read"
+    assert messages["lines"].endswith("no row that can be taken: its image 'g.png' is not there")
+    assert messages["nowhere"].startswith("cannot read owner/nowhere from the Hub: ")
+    assert not any("\n" in message for message in messages.values())
+    assert sorted(path.name for path in out.iterdir()) == ["gc", "home"]

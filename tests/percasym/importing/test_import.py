@@ -131,7 +131,7 @@ def test_a_puzzle_in_two_splits_is_listed(tmp_path: Path) -> None:
         SUDOKU,
         written_otherwise,
     ]
-    assert "1 rows have a puzzle that occurs in another split" in (tmp_path / "out" / "README.md").read_text()
+    assert "Rows whose puzzle occurs in another split too: 1" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_what_the_puzzles_are_can_be_told(tmp_path: Path) -> None:

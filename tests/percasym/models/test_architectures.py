@@ -194,7 +194,24 @@ def test_a_tuned_checkpoint_talks_and_sees_as_before(
     theirs, ours = (encode(loaded.processor, sample, "left").inputs for loaded in (before, after))
     assert all(torch.equal(theirs[key], ours[key]) for key in theirs)
     assert after.model.generation_config.eos_token_id == before.model.generation_config.eos_token_id
+    configs = [loaded.model.config.to_dict() | {"_name_or_path": ""} for loaded in (before, after)]
+    assert configs[0] == configs[1]
     assert moved(adopted, tuned) == set(weights(adopted))
+
+
+def test_experts_are_saved_as_released_ones_are(
+    released: Callable[[str], Path], puzzles: Path, tmp_path: Path
+) -> None:
+    """(experts, in, out), which transformers turns round when it reads them, and would not turn back."""
+    folder = released("qwen3_vl_moe")
+    tuned = weights(tune(folder, puzzles, tmp_path / "run"))
+    model, _ = load(folder, device="cpu")
+    for file, held in [("gate_up_proj", (4, 192, 64)), ("down_proj", (4, 64, 96))]:
+        name = f"model.language_model.layers.0.mlp.experts.{file}"
+        parameter = model.get_parameter(name)
+        assert parameter.shape == held
+        assert tuned[name].shape == weights(folder)[name].shape == (held[0], held[2], held[1])
+        torch.testing.assert_close(tuned[name], parameter.detach().transpose(1, 2), atol=5e-3, rtol=0)
 
 
 def test_a_frozen_tower_stays(folder: Path, puzzles: Path, tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def test_a_row_has_what_verl_documents(dataset: Path, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["rows.parquet"]
 
 
-@pytest.mark.parametrize("change", [{"image": None}, {"prefix": "<caption>"}, {"query": "Look at <image>."}])
+@pytest.mark.parametrize(
+    "change", [{"image": None}, {"prefix": "<caption>"}, {"query": "Look at <image>."}, {"query": "<video>"}]
+)
 def test_a_row_that_verl_cannot_take_is_refused(
     dataset: Path, tmp_path: Path, change: dict[str, object]
 ) -> None:
