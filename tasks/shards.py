@@ -100,6 +100,10 @@ def _work(machine: MachineSection, waiting: deque[Shard]) -> Iterator[Record]:
     failures: list[Exception] = []
     with _runner(machine) as runner:
         while waiting or running:
+            if (
+                launch._slots.closed
+            ):  # after Ctrl-C the children of other machines have to be let go from here
+                raise RuntimeError("the study is ending")
             while waiting and len(running) < machine.workers:
                 shard = waiting.popleft()
                 with _light():

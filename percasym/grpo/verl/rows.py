@@ -44,7 +44,8 @@ def _chunks(dataset: str, split: str, captions: Mapping[str, str] | None) -> Ite
     for index, row in enumerate(iter_split(dataset, split)):
         if row["image"] is None or row["prefix"] or any(mark in row["query"] for mark in MEDIA):
             raise PercasymError(
-                f"{row['id']} is not for verl: it takes an image, no prefix, and no {', '.join(MEDIA)} in the query"
+                f"{row['id']} is not for verl: it takes an image, no prefix, and in the query none "
+                f"of {', '.join(MEDIA)}"
             )
         chunk.append(
             {
