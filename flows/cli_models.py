@@ -86,6 +86,24 @@ def evaluate(
 
 
 @commands.command()
+def adopt(
+    model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub id.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the new checkpoint; must not be there yet.")],
+    system: Annotated[str, typer.Option(help="System prompt of a conversation that has none.")] = "",
+    thinking: Annotated[str, typer.Option(help="on or off: the chat template's enable_thinking.")] = "",
+    min_pixels: Annotated[int, typer.Option(min=0, help="Smaller images are enlarged to this area.")] = 0,
+    max_pixels: Annotated[int, typer.Option(min=0, help="Larger images are shrunk to this area.")] = 0,
+) -> None:
+    """Write choices about prompts and images into a copy of a checkpoint, which needs no settings then."""
+    quieten()
+    from percasym.models.adopting import AdoptingConfig, run
+
+    fields = {"system": system, "thinking": thinking, "min_pixels": min_pixels, "max_pixels": max_pixels}
+    run(AdoptingConfig.model_validate({"checkpoint": model, "out": out, **fields}))
+    typer.echo(out)
+
+
+@commands.command()
 def serve(
     model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub id.")],
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",

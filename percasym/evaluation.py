@@ -29,6 +29,7 @@ from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
 from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, result_row, summarise, with_causes
+from percasym.models import FILES
 from percasym.puzzles import Puzzle, load_spec
 from percasym.response import oracle_prefix
 from percasym.seeding import digest
@@ -205,16 +206,14 @@ def _aside(path: Path) -> Iterator[Path]:
 
 
 def _key(config: EvaluationConfig) -> str:
-    """A digest of all that the results depend on: the settings, the weights and the data."""
+    """A digest of all that the results depend on: the settings, the checkpoint and the data."""
     layout = set(EngineConfig.model_fields) - {"model", "precision", "server"}
     settings = config.model_dump(mode="json", exclude={"out", *layout})
-    weights = []
-    for file in sorted(
-        Path(config.model).glob("*.safetensors")
-    ):  # none for an id of the Hub, which names a version
+    checkpoint = []  # nothing of an id of the Hub, which names a version
+    for file in sorted(file for kind in FILES for file in Path(config.model).glob(kind)):
         with file.open("rb") as content:
-            weights.append(hashlib.file_digest(content, "sha256").hexdigest())
-    return digest("evaluation", settings, weights, content_digest(config.dataset))
+            checkpoint.append(hashlib.file_digest(content, "sha256").hexdigest())
+    return digest("evaluation", settings, checkpoint, content_digest(config.dataset))
 
 
 def main(arguments: Sequence[str]) -> int:

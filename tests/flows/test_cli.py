@@ -80,7 +80,7 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     "command",
     [
         *("study", "sweep", "report", "presets", "generate", "import", "export"),
-        *("evaluate", "serve", "score", "coupling", "audit-surrogates"),
+        *("evaluate", "adopt", "serve", "score", "coupling", "audit-surrogates"),
     ],
 )
 def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str]) -> None:

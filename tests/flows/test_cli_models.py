@@ -116,3 +116,15 @@ def test_settings_that_are_wrong(dataset: Path, tmp_path: Path, capfd: pytest.Ca
     one_line(call(capfd, *arguments, "--modes", "sideways"), "modes")
     one_line(call(capfd, *arguments, "--temperature", "-1"), "temperature")
     one_line(call(capfd, *arguments, "--split", "nowhere"), "nowhere")
+
+
+def test_choices_are_written_into_a_copy(
+    build: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model, out = build("qwen3_vl"), tmp_path / "small"
+    assert call(capfd, "adopt", model, out, "--max-pixels", "1024")[:2] == (0, f"{out}\n")
+    found = [path for path in out.glob("*processor_config.json") if "1024" in path.read_text()]
+    assert found
+    one_line(call(capfd, "adopt", model, out, "--max-pixels", "1024"), str(out))
+    one_line(call(capfd, "adopt", model, tmp_path / "other", "--thinking", "on"), "enable_thinking")
+    one_line(call(capfd, "adopt", "no/such", tmp_path / "other"), "no/such")
