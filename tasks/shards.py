@@ -19,9 +19,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from prefect import Flow, Task, task
+from prefect import Flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.results import ResultStore
@@ -97,12 +96,12 @@ def _work(machine: MachineSection, waiting: deque[Shard]) -> Iterator[Record]:
     running: dict[PrefectFuture[None], Shard] = {}
     ended = SimpleQueue[PrefectFuture[None]]()
     told: dict[int, Record] = {}
+    died: set[int] = set()
     failures: list[Exception] = []
+    slots = launch._slots  # the study's, of which it leaves none open when it is interrupted
     with _runner(machine) as runner:
         while waiting or running:
-            if (
-                launch._slots.closed
-            ):  # after Ctrl-C the children of other machines have to be let go from here
+            if slots.closed:
                 raise RuntimeError("the study is ending")
             while waiting and len(running) < machine.workers:
                 shard = waiting.popleft()
@@ -123,8 +122,12 @@ def _work(machine: MachineSection, waiting: deque[Shard]) -> Iterator[Record]:
             try:
                 future.result()
             except Exception as error:
-                failures.append(error)
-                waiting.clear()
+                if isinstance(error, PercasymError) or failures or shard.number in died:
+                    failures.append(error)
+                    waiting.clear()
+                else:
+                    died.add(shard.number)
+                    waiting.appendleft(shard)
             else:
                 if (record := shard.record()) != told.get(shard.number):
                     yield record
@@ -132,18 +135,7 @@ def _work(machine: MachineSection, waiting: deque[Shard]) -> Iterator[Record]:
         raise failures[0]
 
 
-def _died(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether another attempt may help: there is no mistake that the user has to mend first."""
-    return not isinstance(state.result(raise_on_failure=False), PercasymError)
-
-
-@task(
-    task_run_name="shard {shard.number}",
-    persist_result=False,
-    cache_policy=NO_CACHE,
-    retries=1,
-    retry_condition_fn=_died,
-)
+@task(task_run_name="shard {shard.number}", persist_result=False, cache_policy=NO_CACHE)
 def work_on(shard: Shard, threads: int) -> None:
     """Runs the child of a shard, and writes down what it prints for those who cannot hear it."""
     finished, record = shard.folder / "finished", shard.folder / "record.json"
@@ -173,7 +165,7 @@ def _runner(machine: MachineSection) -> TaskRunner[Any]:
     if kind == "ray":
         local = {} if address else {"num_cpus": workers, "include_dashboard": False}
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-        runner = package.RayTaskRunner(address, init_kwargs={**local, **quiet})
+        runner = package.RayTaskRunner(address or "local", init_kwargs={**local, **quiet})
     else:
         # One thread each, as one child at a time is what a process of ours runs.
         local = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}

@@ -17,7 +17,8 @@ from percasym.tracking import Tracker
 from tasks import progress
 from tasks.progress import Event
 
-pytestmark = pytest.mark.timeout(1200)  # a busy machine is no failure
+# A busy machine is no failure; and the tests go on one from the other, so one worker runs them all.
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("study")]
 
 SETTINGS: dict[str, Any] = {
     "name": "tiny",
