@@ -249,7 +249,7 @@ def _identity(value: Any) -> Any:
         return value.digest
     if isinstance(value, Mapping):
         return {key: _identity(item) for key, item in value.items()}
-    if isinstance(value, str):
+    if isinstance(value, str) and value:  # "" would be the current folder
         return [value, digests(Path(value))[0] if Path(value).is_dir() else file_digest(value)]
     return value
 

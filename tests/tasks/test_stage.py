@@ -233,3 +233,14 @@ def test_an_error_comes_through_and_marks_the_run(home: Path, events: list[Event
     (found,) = tracker.client.search_runs([tracker.experiment], "tags.stage = 'mistaken'")
     assert found.info.status == "FAILED"
     assert [event.state for event in events] == ["running", "failed"]
+
+
+def test_an_empty_input_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from percasym.config import BaseSection
+    from tasks.base import base
+
+    monkeypatch.chdir(tmp_path)
+    config = load_preset("mini").section(BaseSection)
+    before = base.key(config, {"model": ""})
+    (tmp_path / "new").write_text("something")
+    assert base.key(config, {"model": ""}) == before
