@@ -31,6 +31,12 @@ from tasks.shards import Record, over_shards
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
+@pytest.fixture(autouse=True)
+def patient_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine Ray's workers, which give way to all others by default, take minutes to start."""
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+
+
 @pytest.fixture
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Makes a module of a program, which finds its config in `config`, and returns its name.
