@@ -54,11 +54,11 @@ def main() -> None:
             for items in (FEW, MANY):
                 found[items] = measure(Path(folder) / f"{runner}-{workers}-{items}", runner, workers, items)
                 digests[items].add(found[items]["digest"])
-            rates.setdefault(runner, {})[f"{workers} workers"] = round(MANY / found[MANY]["seconds"])
+            rates.setdefault(runner, {})[f"workers={workers}"] = round(MANY / found[MANY]["seconds"])
             peaks = {f"{items:,} items": found[items]["megabytes"] for items in (FEW, MANY)}
             ratio = round(found[MANY]["megabytes"] / found[FEW]["megabytes"], 2)
-            memory[f"{runner}, {workers} workers"] = {**peaks, "ratio": ratio}
-            print(runner, workers, rates[runner], memory[f"{runner}, {workers} workers"], flush=True)
+            memory[f"{runner}, workers={workers}"] = {**peaks, "ratio": ratio}
+            print(runner, workers, rates[runner], memory[f"{runner}, workers={workers}"], flush=True)
     assert all(len(same) == 1 for same in digests.values()), "data sets differ"
     path = record.save("scale", {"items per second": rates, "peak memory in MB": memory})
     print(f"all data sets of one size are the same; figures in {path}")

@@ -183,6 +183,7 @@ def test_a_child_that_dies_is_started_again_and_a_killed_process_leaves_nobody_b
             os.kill(os.getpid(), 9)
         if config["n"] > 1 and not os.path.exists({str(tmp_path / "killed")!r}):
             open(f"{{config['out']}} began", "w")
+            open(config["out"], "w").write("half")
             time.sleep(600)
     """)
     program = f"""
