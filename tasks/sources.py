@@ -22,7 +22,7 @@ PLUMBING = {
         "percasym.presets",
         "percasym.tracking",
     ),
-    *("tasks.locks", "tasks.progress", "tasks.show", "tasks.sources", "tasks.stage"),
+    *("tasks.locks", "tasks.progress", "tasks.shards", "tasks.show", "tasks.sources", "tasks.stage"),
 }
 
 
