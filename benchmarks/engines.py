@@ -45,6 +45,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--home", default=DEFAULT, help="where `make study` has run")
+    parser.add_argument("--without", nargs="*", default=[], choices=["vllm", "vllm's server"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--only", nargs=4, metavar=("ENGINE", "MODEL", "DATA", "OUT"), help="used by the program itself"
@@ -54,6 +55,7 @@ def main() -> None:
         name, checkpoint, dataset, out = options.only
         Path(out).write_text(json.dumps(measure(name, checkpoint, dataset, options.threads)))
         return
+    names = [name for name in ENGINES if name not in options.without]
     os.environ[VARIABLE] = options.home
     preset = load_preset("mini")
     uri = Tracker.current().latest(preset.name, "sft.token_mean")
@@ -65,7 +67,7 @@ def main() -> None:
         puzzle = preset.load_puzzle(preset.style)
         write_dataset(data, {"test": generate_rows(puzzle, "test", preset.seed, ITEMS)})
         figures, scores = {}, {}
-        for name in ENGINES:
+        for name in names:
             command = [sys.executable, __file__, "--threads", str(options.threads)]
             command += ["--only", name, str(model), str(data), str(out := Path(folder) / "out.json")]
             subprocess.run(command, stdout=sys.stderr, check=True)
@@ -74,7 +76,7 @@ def main() -> None:
             print(name, figures[name], flush=True)
     ours = scores["transformers, in batches"]
     alone = figures["transformers, one by one"]["items_per_s"]
-    for name in ENGINES:
+    for name in names:
         figures[name]["times_one_by_one"] = figures[name]["items_per_s"] / alone
         other = [key for key, score in scores[name].items() if score != ours[key]]
         figures[name]["scores_differ"] = len(other) / len(scores[name])
