@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ def save(name: str, figures: Any) -> Path:
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     record = {
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_told, sys.argv[1:])]),
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
@@ -25,6 +26,11 @@ def save(name: str, figures: Any) -> Path:
     }
     path.write_text(json.dumps(record, indent=2) + "\n")
     return path
+
+
+def _told(argument: str) -> str:
+    """An argument as others can read it: where things lie on this machine is nobody's business."""
+    return f"PATH/{Path(argument).name}" if os.path.isabs(argument) else argument
 
 
 def _commit() -> str:
