@@ -10,12 +10,9 @@ written apart, by several processes or machines, are gathered into a data set.
 """
 
 import hashlib
-import io
 import os
 import re
 import shutil
-import warnings
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,10 +22,10 @@ import datasets
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from percasym.dataset_card import write_card
 from percasym.errors import PercasymError
+from percasym.images import encode_image, open_image
 from percasym.puzzles import Puzzle, spec
 from percasym.puzzles.base import Split
 from percasym.seeding import digest, stream
@@ -48,8 +45,6 @@ FEATURES = datasets.Features({
 GROUP_ROWS = 512
 GROUP_BYTES = 32 << 20
 SHARD_BYTES = 256 << 20
-MAX_PIXELS = 25_000_000
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 def generate_rows(
@@ -215,34 +210,6 @@ def content_digest(folder: str | Path) -> str:
         )
     except OSError as error:
         raise PercasymError(f"cannot read the data set {folder}: {_reason(error)}") from error
-
-
-def encode_image(image: Image.Image) -> bytes:
-    """`image` as PNG."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)  # on noise both fast and small
-    return buffer.getvalue()
-
-
-def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The RGB image encoded in `data` (PNG, JPEG or WebP), whose size is checked before anything is decoded.
-
-    Raises:
-        PercasymError: no such image, a broken one, or one of more than `max_pixels` pixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own bound is lower
-            image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
-        if image.width * image.height <= max_pixels:
-            return image.convert("RGB")
-    except Image.DecompressionBombError:
-        raise PercasymError(f"an image is larger than {max_pixels:,} pixels: make it smaller") from None
-    except Exception as error:  # decoders raise anything on broken input
-        raise PercasymError(f"an image is no readable {', '.join(IMAGE_FORMATS)}: {error}") from None
-    raise PercasymError(
-        f"an image of {image.width} x {image.height} is larger than {max_pixels:,} pixels: make it smaller"
-    )
 
 
 def _decode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -27,7 +27,7 @@ TAIL = 20  # lines of a failed child's standard error that are shown
 PATIENCE = 10.0  # seconds between asking a child to end and killing it
 
 
-class _Slots:
+class Slots:
     """How many children may work at a time, and whether new ones may still start."""
 
     def __init__(self, number: int) -> None:
@@ -36,7 +36,7 @@ class _Slots:
         self.busy: set[subprocess.Popen[str]] = set()
 
 
-_slots = _Slots(1)
+_slots = Slots(1)
 
 
 def run(
@@ -127,11 +127,16 @@ def end(process: "subprocess.Popen[str]") -> None:
         process.stdout.close()
 
 
+def current_slots() -> Slots:
+    """Those of the study that is running. They stay closed for whoever holds them when it has ended early."""
+    return _slots
+
+
 @contextmanager
 def slots(number: int) -> Iterator[None]:
     """Within, at most `number` children of `run` work at a time; an error that leaves it ends all of them."""
     global _slots
-    before, _slots = _slots, _Slots(number)
+    before, _slots = _slots, Slots(number)
     mine = _slots
     try:
         yield

@@ -98,7 +98,7 @@ def _work(machine: MachineSection, waiting: deque[Shard]) -> Iterator[Record]:
     told: dict[int, Record] = {}
     died: set[int] = set()
     failures: list[Exception] = []
-    slots = launch._slots  # the study's, of which it leaves none open when it is interrupted
+    slots = launch.current_slots()
     with _runner(machine) as runner:
         while waiting or running:
             if slots.closed:

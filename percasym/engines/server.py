@@ -10,11 +10,11 @@ from typing import Any
 
 import openai
 
-from percasym.datasets import encode_image
 from percasym.engines.base import Completion, Request, Sampling
 from percasym.engines.concurrent import complete
 from percasym.engines.config import EngineConfig
 from percasym.errors import PercasymError
+from percasym.images import encode_image
 from percasym.seeding import digest
 
 KEY = "PERCASYM_API_KEY"  # an own variable: a key of OpenAI's must not go to whichever server is named

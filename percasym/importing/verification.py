@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from percasym.datasets import Row, open_image
+from percasym.datasets import Row
 from percasym.errors import PercasymError
+from percasym.images import open_image
 from percasym.importing.recognition import read_puzzle
 from percasym.importing.sources import LARGEST_IMAGE
 from percasym.judgement import Score, score

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from percasym.datasets import Row, encode_image, generate_rows
+from percasym.datasets import Row, generate_rows
 from percasym.distillation import Report, SolverTeacher, distill
+from percasym.images import encode_image
 from percasym.puzzles import Puzzle
 from percasym.response import oracle_prefix
 from percasym.seeding import stream

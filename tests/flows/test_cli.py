@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from flows import cli
+from fixtures.command import call
 
 SMALL = ["--set", "rows=2", "--set", "cols=2", "--set", "side=64", "--set", "text=cells"]
 
@@ -18,19 +17,6 @@ def nan(group):
 def broken(group):
     return 1 / 0
 """
-
-
-def call(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error) of the command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["percasym", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-    output = capfd.readouterr()
-    return code, output.out, output.err
 
 
 @pytest.fixture

@@ -1,27 +1,13 @@
 """The commands that take data in and give it out: what they say, and one line for every mistake."""
 
-import sys
 from pathlib import Path
 
 import datasets
 import pytest
+from fixtures.command import call
 from fixtures.released import GRAPH, SUDOKU, answered, released, write_released
 
-from flows import cli
 from percasym.datasets import iter_split
-
-
-def call(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error) of the command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["percasym", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-    output = capfd.readouterr()
-    return code, output.out, output.err
 
 
 @pytest.fixture

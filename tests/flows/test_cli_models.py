@@ -2,31 +2,16 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixtures.command import call
 from fixtures.openai_server import MODEL, answer, failure, scripted
 
-from flows import cli
-
 Run = tuple[int, str, str]
-
-
-def call(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> Run:
-    """(exit code, standard output, standard error) of the command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["percasym", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-    output = capfd.readouterr()
-    return code, output.out, output.err
 
 
 def one_line(run: Run, *words: str) -> None:

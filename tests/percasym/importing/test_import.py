@@ -10,8 +10,9 @@ import pytest
 from fixtures.released import GRAPH, QUERY, SUDOKU, answered, listed, picture, released, write_released
 from PIL import Image
 
-from percasym.datasets import encode_image, iter_split, split_names
+from percasym.datasets import iter_split, split_names
 from percasym.errors import PercasymError
+from percasym.images import encode_image
 from percasym.importing import SplitReport, import_dataset
 from percasym.judgement import score
 from percasym.puzzles import load_puzzle, load_spec
