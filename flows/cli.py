@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from flows import cli_data, cli_models
+from flows import cli_data, cli_models, cli_up
 from percasym import __version__
 from percasym.errors import PercasymError
 from percasym.home import DEFAULT, VARIABLE, Home
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.commands)
 app.add_typer(cli_models.commands)
+app.add_typer(cli_up.commands)
 
 UsageError: Any = typer.BadParameter.mro()[1]  # typer exports no name for it
 
@@ -90,6 +91,26 @@ def sweep(
         from flows.sweep import sweep as flow
 
         _conclude(flow(config, lams, alphas))
+
+
+@app.command()
+def reevaluate(
+    alias: Annotated[str, typer.Option(help="Aliases of the versions to measure, by commas.")] = "best",
+    model: Annotated[str, typer.Option(help="Names of registered models, by commas; none: all.")] = "",
+    test_items: Annotated[int, typer.Option(min=0, help="Items of each kind; 0: as the study had.")] = 0,
+    margin: Annotated[float, typer.Option(min=0, max=100, help="Points that a fall must exceed.")] = 5.0,
+    settings: Settings = None,
+    home: HomeFolder = Path(DEFAULT),
+) -> None:
+    """Measure registered models again, on the items of their study and on fresh ones; fail if one fell."""
+    from percasym.presets import parse_settings
+
+    changes = parse_settings(settings or [])
+    aliases, models = ([name for name in text.split(",") if name] for text in (alias, model))
+    with _pipeline(home):
+        from flows.reevaluate import reevaluate as flow
+
+        typer.echo(flow(aliases, models, test_items, margin / 100, changes))
 
 
 @app.command()

@@ -1,9 +1,10 @@
-"""A Prefect server of one's own, for as long as a command runs.
+"""Servers of a home folder: Prefect's for as long as a command runs, or those that `percasym up` keeps.
 
 Prefect can start a temporary server by itself, but that one has no UI and stays behind when the command is
 killed. This module must not import prefect: it sets what prefect reads when it is imported.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -11,6 +12,11 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
 
 from percasym import launch
 from percasym.errors import PercasymError
@@ -18,6 +24,7 @@ from percasym.home import Home
 
 PATIENCE = 180.0  # seconds; a first start writes the database's tables, which takes a slow machine a while
 FAREWELL = 5.0  # seconds for writing down the last states of runs
+LOOPBACK = "127.0.0.1"
 
 SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -27,61 +34,184 @@ SETTINGS = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     # Prefect's lines go to the server; on the console they would only repeat what the bars show.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    # A server that is started anew is back within this many tries, each after a longer pause.
+    "PREFECT_CLIENT_MAX_RETRIES": "8",
+    "PREFECT_RUNNER_POLL_FREQUENCY": "2",  # seconds until what was started in the UI begins
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
 }
 
 
+class Up(BaseModel, frozen=True):
+    """What `percasym up` has written down of itself."""
+
+    pid: int
+    prefect: str
+    """Address of Prefect's server, without /api."""
+    mlflow: str
+
+
+@dataclass
+class Server:
+    """A server that is a child of this process, and can be started again."""
+
+    name: str
+    command: list[str]
+    """Module and arguments, for `python -m`."""
+    log: Path
+    ready: Callable[[], bool]
+    environment: dict[str, str]
+    process: "subprocess.Popen[str] | None" = None
+
+    def start(self) -> None:
+        with self.log.open("a") as output:
+            self.process = launch.start(
+                self.command,
+                stdout=output.fileno(),
+                stderr=subprocess.STDOUT,
+                environment=self.environment,
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def wait(self) -> None:
+        """Waits until it is ready.
+
+        Raises:
+            PercasymError: it has ended, or takes too long.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while not self.ready():
+            if not self.alive or time.monotonic() > deadline:
+                raise PercasymError(f"{self.name} did not start: see {self.log}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(FAREWELL)
+            launch.end(self.process)
+
+
+def prefect(home: Home, host: str, port: int) -> Server:
+    """Prefect's server, not started yet; its data are in `home`."""
+    return Server(
+        "Prefect's server",
+        ["prefect", "server", "start", "--host", host, "--port", str(port)],
+        home.prefect / "server.log",
+        lambda: answers(f"http://{_reachable(host)}:{port}/api/health"),
+        {"PREFECT_HOME": str(home.prefect)},
+    )
+
+
+def use_prefect(home: Home, address: str) -> None:
+    """Makes this process and its children clients of a server of ours."""
+    os.environ |= {"PREFECT_HOME": str(home.prefect), "PREFECT_API_URL": f"{address}/api"}
+    if login := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", login)
+
+
+def answers(url: str) -> bool:
+    """Whether a server is there and well."""
+    try:
+        with urllib.request.urlopen(url, timeout=FAREWELL):
+            return True
+    except OSError:
+        return False
+
+
+def up_lock(home: Home) -> FileLock:
+    """The lock that `percasym up` holds for as long as it runs."""
+    home.locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(home.locks / "up.lock")
+
+
+def running(home: Home) -> Up | None:
+    """What runs in `home` by `percasym up`; waits for one that is starting."""
+    if not home.root.is_dir():
+        return None
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            with up_lock(home).acquire(timeout=0):
+                return None
+        except Timeout:
+            with suppress(OSError, json.JSONDecodeError):
+                return Up.model_validate_json(home.up.read_text())
+        time.sleep(0.2)
+    raise PercasymError(f"`percasym up` in {home.root} is not ready after {PATIENCE:.0f} s: end it")
+
+
 @contextmanager
 def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
-    """Starts a server whose data are in `home`; yields a function that waits for it and returns its address.
+    """Finds or starts a server whose data are in `home`; yields a function that waits for it and returns its
+    address.
 
-    Nothing is started where PREFECT_API_URL names a server.
+    Nothing is started where PREFECT_API_URL names a server, or `percasym up` runs one in `home`; the MLflow
+    server of the latter is used as well.
 
     Raises:
         PercasymError: `home` cannot be written to; from that function, if the server does not come up.
     """
+    prepare(home)
+    if given := os.environ.get("PREFECT_API_URL"):
+        yield lambda: _given(given.removesuffix("/api"))
+        return
+    if up := running(home):
+        use_prefect(home, up.prefect)
+        os.environ.setdefault("MLFLOW_TRACKING_URI", up.mlflow)
+        yield lambda: _given(up.prefect)
+        return
+    server = prefect(home, LOOPBACK, port := free_port())
+    address = f"http://{LOOPBACK}:{port}"
+    use_prefect(home, address)
+    server.log.unlink(missing_ok=True)
+    server.start()
+
+    def wait() -> str:
+        server.wait()
+        return address
+
+    try:
+        yield wait
+    finally:
+        server.stop()
+
+
+def prepare(home: Home) -> None:
+    """Makes the folder, and sets what all processes of a pipeline have in common.
+
+    Raises:
+        PercasymError: `home` cannot be written to.
+    """
     try:
         home.prefect.mkdir(parents=True, exist_ok=True)
+        probe = home.prefect / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         raise PercasymError(f"--home {home.root} cannot be written to: {error.strerror}") from None
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    if given := os.environ.get("PREFECT_API_URL"):
-        yield lambda: _answer(given.removesuffix("/api"), lambda: True, FAREWELL, "PREFECT_API_URL")
-        return
-    port = _free_port()
-    address = f"http://127.0.0.1:{port}"
-    os.environ |= {"PREFECT_HOME": str(home.prefect), "PREFECT_API_URL": f"{address}/api"}
-    log = home.prefect / "server.log"
-    with log.open("w") as output:
-        process = launch.start(
-            ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            stdout=output.fileno(),
-            stderr=subprocess.STDOUT,
-        )
-
-    try:
-        yield lambda: _answer(address, lambda: process.poll() is None, PATIENCE, str(log))
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(FAREWELL)
-        launch.end(process)
 
 
-def _answer(address: str, alive: Callable[[], bool], patience: float, advice: str) -> str:
-    """`address`, when the server there answers."""
-    deadline = time.monotonic() + patience
-    while alive() and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{address}/api/health", timeout=patience):
-                return address
-        except OSError:
-            time.sleep(0.1)
-    raise PercasymError(f"there is no Prefect server at {address}: see {advice}")
-
-
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _given(address: str) -> str:
+    deadline = time.monotonic() + FAREWELL
+    while not answers(f"{address}/api/health"):
+        if time.monotonic() > deadline:
+            raise PercasymError(f"there is no Prefect server at {address}: see PREFECT_API_URL")
+        time.sleep(0.1)
+    return address
+
+
+def _reachable(host: str) -> str:
+    return LOOPBACK if host in ("0.0.0.0", "::") else host

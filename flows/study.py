@@ -1,8 +1,7 @@
 """The study: does post-training teach to reason more than to see, and can its loss be mended?"""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,17 @@ from pydantic import BaseModel
 
 from flows.stand_ins import prepare
 from percasym import launch
-from percasym.config import Experiment, StudyConfig
+from percasym.config import StudyConfig
 from percasym.grpo.verl.config import check_installed
+from percasym.metrics import FIGURES
 from percasym.rewards import BEST, chosen
-from percasym.tracking import Run, Tracker
+from percasym.tracking import Tracker
 from tasks.base import base
+from tasks.devices import device_slots
 from tasks.diagnose import diagnose
 from tasks.distill import distill
 from tasks.evaluate import SUMMARY, evaluate
+from tasks.flow_run import flow_run
 from tasks.generate import generate
 from tasks.grpo import grpo, verl
 from tasks.records import label
@@ -27,8 +29,6 @@ from tasks.report import PAGE, report
 from tasks.sft import sft
 from tasks.show import show_study
 from tasks.stage import Reference
-
-FIGURES = ("a", "a_p", "a_r")
 
 
 class Outcome(BaseModel):
@@ -53,7 +53,7 @@ def study(config: StudyConfig) -> Outcome:
     """
     if config.rl_arms and config.rl_engine == "verl":
         check_installed()
-    with launch.slots(config.workers), _study_run(config) as run:
+    with launch.slots(config.workers, device_slots), flow_run(config.name, "study", config) as run:
         data = generate.submit(config, run.id)
         lessons = distill.submit(config, run.id, data=data)
         before = base.submit(config, run.id, model=config.model) if config.makes_base else config.model
@@ -113,7 +113,8 @@ def study(config: StudyConfig) -> Outcome:
         if failures:
             raise failures[0]
 
-        run.tags({f"stage.{name.replace(' ', '.')}": reference.run for name, reference in stages.items()})
+        links = {name: reference.run for name, reference in stages.items()}
+        run.link(links)
         labels = {name: label(name, best) for name in results}
         if best:
             run.tags({"surrogate.best": best})
@@ -131,18 +132,10 @@ def study(config: StudyConfig) -> Outcome:
             )
         show_study(
             {labels[name]: summary for name, summary in summaries.items()},
-            {name: reference.run for name, reference in stages.items()},
+            links,
             outcome.report,
         )
         return outcome
-
-
-@contextmanager
-def _study_run(config: StudyConfig) -> Iterator[Run]:
-    run = Tracker.current().start(config.name, {"stage": "study"})
-    run.params(config.section(Experiment).model_dump(mode="json"))
-    with run.open():
-        yield run
 
 
 def _finished(futures: Mapping[str, Any], failures: list[Exception]) -> dict[str, Reference]:

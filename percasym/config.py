@@ -5,12 +5,13 @@ in the smallest section that every stage using it shares. `StudyConfig` is all o
 the Prefect UI, the presets, and what `--set` changes.
 """
 
+import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from percasym.errors import PercasymError
 from percasym.grpo.verl.config import check_reach
@@ -133,6 +134,11 @@ class MachineSection(Section):
     teacher_server: str = Field(
         "", description="Address of the teacher's server, as http://host:8000/v1; empty: vLLM starts one."
     )
+
+    @property
+    def engine_devices(self) -> int:
+        """GPUs that a measurement takes."""
+        return 1 if self.engine == "transformers" else self.tensor_parallel * self.data_parallel
 
     def engine_settings(self) -> dict[str, Any]:
         """What `EngineConfig` wants to know of the machine."""
@@ -382,6 +388,35 @@ class StudyConfig(MachineSection, Experiment):
         if rewards:
             rewards = [arm for arm in self.rl_arms if not arm.startswith("perception_aware:")] + rewards
         return StudyConfig.model_validate({**self.model_dump(), "arms": arms, "rl_arms": rewards})
+
+    def for_testing(self, seed: int | None = None, items: int = 0) -> "StudyConfig":
+        """The same study with next to no items to learn from.
+
+        Args:
+            seed: of other test items; None: the test items stay.
+            items: how many test items; 0: as many as there are.
+        """
+        few = {"train_items": 1, "validation_items": 1, "rl_items": 1}
+        seeded = {} if seed is None else {"seed": seed}
+        return self.model_copy(update={**few, **seeded, "test_items": items or self.test_items})
+
+    @classmethod
+    def read(cls, texts: Mapping[str, str], changes: Mapping[str, Any]) -> "StudyConfig":
+        """The config of a study that has been, whose MLflow run has its fields as texts, with `changes`.
+
+        Raises:
+            PercasymError: it has fields that another version of percasym wrote.
+        """
+        fields: dict[str, Any] = {name: texts[name] for name in cls.model_fields if name in texts}
+        for name, text in fields.items():
+            if cls.model_fields[name].annotation is not str and text[:1] in ("[", "{"):
+                fields[name] = ast.literal_eval(text)
+        try:
+            return cls.model_validate({**fields, **changes})
+        except ValidationError as error:
+            raise PercasymError(
+                f"a study of another version cannot be read: {error.errors()[0]['msg']}"
+            ) from None
 
     def section(self, kind: type["AnySection"]) -> "AnySection":
         """The fields of one section alone."""

@@ -48,5 +48,15 @@ class Home:
         return self.root / "teachers"
 
     @property
+    def up(self) -> Path:
+        """What `percasym up` says of itself while its servers answer."""
+        return self.root / "up.json"
+
+    @property
+    def serving(self) -> Path:
+        """Written by the process that runs deployments when it is ready: its process id."""
+        return self.root / "serving.pid"
+
+    @property
     def locks(self) -> Path:
         return self.root / "locks"

@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,15 @@ TAIL = 20  # lines of a failed child's standard error that are shown
 PATIENCE = 10.0  # seconds between asking a child to end and killing it
 
 
+Gate = Callable[[int], AbstractContextManager[Any]]
+
+
 class Slots:
     """How many children may work at a time, and whether new ones may still start."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, gate: Gate = lambda devices: nullcontext()) -> None:
         self.free = threading.BoundedSemaphore(number)
+        self.gate = gate
         self.closed = False
         self.busy: set[subprocess.Popen[str]] = set()
 
@@ -40,7 +44,13 @@ _slots = Slots(1)
 
 
 def run(
-    module: str, config: BaseModel | Mapping[str, Any], folder: Path, *, ranks: int = 1, threads: int = 1
+    module: str,
+    config: BaseModel | Mapping[str, Any],
+    folder: Path,
+    *,
+    ranks: int = 1,
+    threads: int = 1,
+    devices: int = 0,
 ) -> Iterator[dict[str, Any]]:
     """Runs `python -m MODULE CONFIG.json` and yields each line of JSON that it prints, as it prints it.
 
@@ -51,6 +61,7 @@ def run(
         config: written to `folder`/config.json for the child to read.
         folder: also gets child.log, the child's standard error.
         threads: CPU threads of each rank.
+        devices: GPUs that it takes, where there are any, for which it may have to wait too.
 
     Raises:
         PercasymError: the child found a mistake that the user can mend (exit code 2), or the disk is full.
@@ -64,7 +75,7 @@ def run(
     if ranks > 1:
         arguments = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", *arguments]
     slots = _slots
-    with slots.free, log.open("w") as errors:
+    with slots.free, slots.gate(devices) if devices else nullcontext(), log.open("w") as errors:
         if slots.closed:
             raise RuntimeError(f"{module} was not started: the study is ending")
         process = start(arguments, stdout=subprocess.PIPE, stderr=errors, threads=threads)
@@ -133,10 +144,15 @@ def current_slots() -> Slots:
 
 
 @contextmanager
-def slots(number: int) -> Iterator[None]:
-    """Within, at most `number` children of `run` work at a time; an error that leaves it ends all of them."""
+def slots(number: int, gate: Gate = lambda devices: nullcontext()) -> Iterator[None]:
+    """Within, at most `number` children of `run` work at a time; an error that leaves it ends all of them.
+
+    Args:
+        gate: makes of a number of devices a context that is entered when they are free, and left when they
+            are no longer needed: for work outside of this process that wants the same ones.
+    """
     global _slots
-    before, _slots = _slots, Slots(number)
+    before, _slots = _slots, Slots(number, gate)
     mine = _slots
     try:
         yield

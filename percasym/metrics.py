@@ -18,6 +18,7 @@ RESAMPLED_AT_ONCE = 1 << 18  # items; 2 MB stay in the cache
 
 Mode = Literal["end_to_end", "oracle"]
 Outcome = Literal["right", "lucky", "perception", "reasoning", "both", "format"]
+FIGURES = ("a", "a_p", "a_r")
 CAUSES: tuple[Outcome, ...] = ("perception", "reasoning", "both", "format")
 
 

@@ -10,11 +10,11 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -25,6 +25,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from percasym.errors import PercasymError
 from percasym.home import Home
 
 EXPERIMENT = "percasym"
@@ -61,7 +62,9 @@ class Tracker:
         return _tracker(uri, home.artifacts, home.locks)
 
     def start(self, name: str, tags: Mapping[str, str]) -> "Run":
-        """A new run called `name`."""
+        """A new run called `name`, whose tag `study` names the study that it is part of."""
+        parent = tags.get(PARENT)
+        tags = {"study": self.client.get_run(parent).info.run_name if parent else name, **tags}
         run = self.client.create_run(self.experiment, run_name=name, tags=dict(tags))
         return Run(self, run.info.run_id, run.info.artifact_uri)
 
@@ -75,15 +78,18 @@ class Tracker:
 
     def latest(self, study: str, stage: str) -> str | None:
         """The artifact of a stage of the latest finished study called `study`; None without one."""
-        studies = self.client.search_runs(
-            [self.experiment],
-            f"tags.stage = 'study' and attributes.run_name = '{study}' and attributes.status = 'FINISHED'",
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )
-        if not studies:
-            return None
-        return str(self.client.get_run(studies[0].data.tags[f"stage.{stage}"]).info.artifact_uri)
+        run = self.newest(stage="study", study=study)
+        stage_run = run and self.tag(run, f"stage.{stage}")
+        return str(self.client.get_run(stage_run).info.artifact_uri) if stage_run else None
+
+    def bury(self, alive: Callable[[str], bool]) -> None:
+        """Marks the runs of flows as killed that are said to be running and are not, with their stages."""
+        running = self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'")
+        dead = {run.info.run_id for run in running if PARENT not in run.data.tags}
+        dead = {run_id for run_id in dead if not alive(run_id)}
+        for run in running:
+            if run.info.run_id in dead or run.data.tags.get(PARENT) in dead:
+                self.client.set_terminated(run.info.run_id, "KILLED")
 
     def metric(self, run_id: str, name: str) -> float | None:
         """The last value that a run has logged of a metric; None if it never did."""
@@ -100,9 +106,83 @@ class Tracker:
         version = self.client.create_model_version(name, source=uri, run_id=run_id, tags=dict(tags))
         return str(version.version)
 
+    def watched(self, names: Collection[str], aliases: Sequence[str]) -> "list[Version]":
+        """The registered models' versions that have one of `aliases`, each with it, in the order of names.
+
+        Args:
+            names: of registered models; empty: all of them.
+        """
+        found = []
+        for model in self.client.search_registered_models():
+            if not names or model.name in names:
+                for alias in aliases:
+                    with suppress(MlflowException):  # this model has no such alias
+                        found.append(self.version(model.name, alias))
+        return sorted(found, key=lambda version: (version.name, version.alias))
+
+    def version(self, name: str, alias: str) -> "Version":
+        """A registered version by its alias.
+
+        Raises:
+            MlflowException: there is none.
+        """
+        version = self.client.get_model_version_by_alias(name, alias)
+        return Version(name, alias, str(version.version), version.run_id, version.source)
+
+    def params(self, run_id: str) -> dict[str, str]:
+        return dict(self.client.get_run(run_id).data.params)
+
+    def tag(self, run_id: str, name: str) -> str | None:
+        value = self.client.get_run(run_id).data.tags.get(name)
+        return None if value is None else str(value)
+
+    def newest(self, **tags: str) -> str | None:
+        """The id of the newest finished run with these tags; None without one."""
+        wanted = [f"tags.{name} = '{value}'" for name, value in tags.items()]
+        runs = self.client.search_runs(
+            [self.experiment],
+            " and ".join([*wanted, "attributes.status = 'FINISHED'"]),
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+        )
+        return str(runs[0].info.run_id) if runs else None
+
     def alias(self, name: str, alias: str, version: str) -> None:
         """Moves `alias` of the registered model `name` to `version`."""
         self.client.set_registered_model_alias(name, alias, version)
+
+
+class Version(NamedTuple):
+    """A registered model's version, found by an alias."""
+
+    name: str
+    alias: str
+    number: str
+    run: str
+    """That made it."""
+    source: str
+    """URI of the checkpoint."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint as a local folder, downloaded if it has to be."""
+        return fetch(self.source, Home.current().work / "fetched" / f"{self.run}-model")
+
+
+def find_model(name: str) -> str:
+    """What a user calls a model as what can be loaded: NAME@ALIAS, of a registered model, as its folder; the
+    path of a folder and an id of the Hub as they are.
+
+    Raises:
+        PercasymError: no such registered model, or none with that alias.
+    """
+    model, at, alias = name.rpartition("@")
+    if not at or Path(name).exists():
+        return name
+    try:
+        return str(Tracker.current().version(model, alias).checkpoint)
+    except MlflowException:
+        raise PercasymError(f"there is no registered model {model!r} with the alias {alias!r}") from None
 
 
 @lru_cache
@@ -132,6 +212,10 @@ class Run:
 
     def tags(self, values: Mapping[str, str]) -> None:
         self.client.log_batch(self.id, tags=[RunTag(key, value) for key, value in values.items()])
+
+    def link(self, stages: Mapping[str, str]) -> None:
+        """Links the runs of stages from this run, each by the name of its stage and its label."""
+        self.tags({f"stage.{name.replace(' ', '.')}": run_id for name, run_id in stages.items()})
 
     def metrics(self, values: Mapping[str, Any], step: int = 0, prefix: str = "") -> None:
         """Logs the numbers among `values` at `step`; anything else is left out."""

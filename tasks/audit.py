@@ -39,7 +39,8 @@ def audit(
         "threads": work.machine.threads,
     }
     found: dict[str, Any] = {}
-    for line in launch.run("percasym.grpo.audit", settings, work.scratch, threads=work.machine.threads):
+    layout = {"threads": work.machine.threads, "devices": 1}
+    for line in launch.run("percasym.grpo.audit", settings, work.scratch, **layout):
         if line["kind"] == "audit":
             found = {name: value for name, value in line.items() if name != "kind"}
         else:

@@ -19,5 +19,6 @@ def caption(work: Work, config: EvaluationSection, data: Path, model: Path | str
         "max_new_tokens": config.max_new_tokens,
         **work.machine.engine_settings(),
     }
-    for line in launch.run("percasym.captioning", settings, work.scratch, threads=work.machine.threads):
+    layout = {"threads": work.machine.threads, "devices": work.machine.engine_devices}
+    for line in launch.run("percasym.captioning", settings, work.scratch, **layout):
         work.progress(line["done"], line["total"])

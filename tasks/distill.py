@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from percasym import launch
 from percasym.config import DistillSection
 from percasym.errors import PercasymError
 from percasym.home import Home
@@ -96,5 +97,7 @@ def _teacher(work: Work, config: DistillSection) -> Iterator[Any]:
     if work.machine.teacher_server:
         yield lambda shard: settings(work.machine.teacher_server, shard)
     else:
-        with serving(engine, log=work.scratch / "server.log") as address:
+        devices = work.machine.tensor_parallel * work.machine.data_parallel
+        log = work.scratch / "server.log"
+        with launch.current_slots().gate(devices), serving(engine, log=log) as address:
             yield lambda shard: settings(address, shard)

@@ -12,7 +12,10 @@ RESULTS, SUMMARY = "results.parquet", "summary.json"
 
 
 @stage(children=("percasym.evaluation",))
-def evaluate(work: Work, config: EvaluationSection, data: Path, model: Path | str) -> None:
+def evaluate(
+    work: Work, config: EvaluationSection, data: Path, model: Path | str, occasion: str = ""
+) -> None:
+    """`occasion` tells one re-evaluation from another, which else would be found in the cache."""
     out = work.scratch / "out"
     settings = {
         "model": str(model / "model" if isinstance(model, Path) else model),
@@ -22,7 +25,8 @@ def evaluate(work: Work, config: EvaluationSection, data: Path, model: Path | st
         "max_new_tokens": config.max_new_tokens,
         **work.machine.engine_settings(),
     }
-    for line in launch.run("percasym.evaluation", settings, work.scratch, threads=work.machine.threads):
+    layout = {"threads": work.machine.threads, "devices": work.machine.engine_devices}
+    for line in launch.run("percasym.evaluation", settings, work.scratch, **layout):
         work.progress(line["done"], line["total"])
     for name in (RESULTS, SUMMARY):
         (out / name).rename(work.folder / name)

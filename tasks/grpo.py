@@ -34,6 +34,7 @@ def verl(
         work,
         VerlConfig,
         config,
+        devices=work.machine.ranks * work.machine.nodes,
         gpus=work.machine.ranks,
         nodes=work.machine.nodes,
         overrides=tuple(config.rl_overrides),

@@ -18,6 +18,17 @@ def stage_lock(key: str) -> BaseFileLock:
     return FileLock(folder / f"{key.replace('/', '-')}.lock", thread_local=False)
 
 
+def held(key: str) -> bool:
+    """Whether anybody holds the lock `key`."""
+    lock = stage_lock(key)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
 class StageLocks(LockManager):
     """Prefect's protocol on top of `stage_lock`; holders are Prefect's names for its transactions."""
 
@@ -54,9 +65,7 @@ class StageLocks(LockManager):
         return key in self._held and self._held[key][0] == holder
 
     def is_locked(self, key: str) -> bool:
-        if key in self._held:
-            return True
-        return not self.wait_for_lock(key, timeout=0)
+        return key in self._held or held(key)
 
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
         lock = stage_lock(key)

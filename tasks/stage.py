@@ -42,6 +42,7 @@ FILES = ("puzzle", "teacher_prompt")  # settings that may name a file, whose con
 FOLDERS = ("teacher",)  # ... or a folder
 DATASETS = {"generate", "distill"}  # stages whose artifact is a data set
 RUN_FILE = "run"
+REFERENCE = "reference"  # the tag of a finished stage's run
 
 _locks = StageLocks()
 
@@ -188,7 +189,17 @@ class Stage:
                 progress = Progress(self.name, label)
                 self.body(Work(folder, scratch, label, run, machine, progress), config, **_paths(inputs))
                 content, seal = digests(folder)
+                reference = Reference(
+                    stage=self.name,
+                    label=label,
+                    key=key,
+                    run=run.id,
+                    uri=run.uri,
+                    digest=digest(key, content),
+                    seal=seal,
+                )
                 run.publish(folder)
+                run.tags({REFERENCE: reference.model_dump_json()})
         except BaseException as error:
             tell(self.name, label, "failed")
             if isinstance(error, OSError) and error.strerror in FULL:
@@ -198,15 +209,7 @@ class Stage:
             raise
         shutil.rmtree(work, ignore_errors=True)
         tell(self.name, label, "done", 1.0)
-        return Reference(
-            stage=self.name,
-            label=label,
-            key=key,
-            run=run.id,
-            uri=run.uri,
-            digest=digest(key, content),
-            seal=seal,
-        )
+        return reference
 
     def _run(self, remembered: Path, name: str, label: str, key: str, study: str) -> Run:
         """The MLflow run of this work: that of the killed attempt which it continues, or a new one."""

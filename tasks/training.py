@@ -12,7 +12,12 @@ ROLLOUTS = "rollouts.jsonl"
 
 
 def train(
-    work: Work, kind: type[TrainingConfig], section: TrainerSection, ranks: int = 1, **settings: Any
+    work: Work,
+    kind: type[TrainingConfig],
+    section: TrainerSection,
+    ranks: int = 1,
+    devices: int = 0,
+    **settings: Any,
 ) -> None:
     """Trains into the stage's artifact: `model`, a checkpoint, and the logs of the training.
 
@@ -22,6 +27,7 @@ def train(
     Args:
         kind: the config of the package that trains.
         section: gives what every training of a study has in common.
+        devices: GPUs that it takes, if not one for each rank.
         settings: of `kind`, all others.
     """
     machine = work.machine
@@ -35,7 +41,8 @@ def train(
     out = work.scratch / config.digest()[:16]
     config = config.model_copy(update={"out": out})
     package = kind.__module__.rpartition(".")[0]
-    for line in launch.run(package, config, work.scratch, ranks=ranks, threads=machine.threads):
+    layout = {"ranks": ranks, "threads": machine.threads, "devices": devices or ranks}
+    for line in launch.run(package, config, work.scratch, **layout):
         prefix = "" if line["kind"] == "train" else f"{line['kind']}/"
         work.run.metrics({k: v for k, v in line.items() if k != "step"}, line["step"], prefix)
         work.progress(line["step"], config.steps)

@@ -1,0 +1,185 @@
+"""One command for one person: Prefect, MLflow, and the process that runs what their UI starts.
+
+All three are children of this process, on loopback unless told otherwise, with their data in one home folder.
+One that ends is started again, so that flows which wait for it go on. As flows/server.py says, prefect must
+not be imported before its settings are made.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import Timeout
+
+from flows.server import Server, Up, answers, prefect, prepare, running, up_lock, use_prefect
+from percasym.errors import PercasymError
+from percasym.home import Home
+
+PERIOD = 0.5  # seconds between two looks at the servers
+HASTE = 60.0  # seconds: a server that has ended more often than that within is not started again
+RESTARTS = 5
+MIN_PASSWORD = 12  # what MLflow wants of one
+
+
+def up(
+    home: Home,
+    host: str,
+    prefect_port: int,
+    mlflow_port: int,
+    devices: int,
+    reevaluate: str,
+    ready: Callable[[Up], None],
+) -> None:
+    """Keeps the servers up until it is interrupted.
+
+    Args:
+        host: address that both listen at.
+        devices: GPUs that all flows share; 0: as many as there are.
+        reevaluate: when models are evaluated again: a cron line, or an interval such as 6h; empty: never.
+        ready: is called once all of them answer.
+
+    Raises:
+        PercasymError: they run already, a port is in use, `home` cannot be written to, or one of them does
+            not start.
+    """
+    prepare(home)
+    lock = up_lock(home)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise PercasymError(_runs_already(home)) from None
+    servers: list[Server] = []
+    try:
+        home.up.unlink(missing_ok=True)
+        for port, option in ((prefect_port, "--prefect-port"), (mlflow_port, "--mlflow-port")):
+            _check_port(host, port, option)
+        name = host if host not in ("0.0.0.0", "::") else "127.0.0.1"
+        found = Up(
+            pid=os.getpid(), prefect=f"http://{name}:{prefect_port}", mlflow=f"http://{name}:{mlflow_port}"
+        )
+        use_prefect(home, found.prefect)
+        servers += [
+            prefect(home, host, prefect_port),
+            _mlflow(home, host, mlflow_port, found),
+            _deployments(home, found, devices, reevaluate),
+        ]
+        for server in servers:
+            server.log.unlink(missing_ok=True)
+            server.start()
+        for server in servers:
+            server.wait()
+        aside = home.up.with_suffix(".part")
+        aside.write_text(found.model_dump_json())
+        aside.replace(home.up)
+        ready(found)
+        _watch(servers)
+    finally:
+        home.up.unlink(missing_ok=True)
+        for server in reversed(servers):
+            server.stop()
+        home.serving.unlink(missing_ok=True)
+        lock.release()
+
+
+def check(home: Home) -> dict[str, str | None]:
+    """The address of each server that runs, or where its log is; None for one that does not run."""
+    found = running(home)
+    if found is None:
+        return {"Prefect": None, "MLflow": None, "deployments": None}
+    return {
+        "Prefect": found.prefect if answers(f"{found.prefect}/api/health") else None,
+        "MLflow": found.mlflow if answers(f"{found.mlflow}/health") else None,
+        "deployments": str(_serving_log(home)) if _serving(home) else None,
+    }
+
+
+def _watch(servers: list[Server]) -> None:
+    """Starts again what has ended, for ever."""
+    ended: list[float] = []
+    while True:
+        time.sleep(PERIOD)
+        for server in servers:
+            if not server.alive:
+                now = time.monotonic()
+                ended = [moment for moment in ended if now - moment < HASTE] + [now]
+                if len(ended) > RESTARTS:
+                    raise PercasymError(f"{server.name} ends again and again: see {server.log}")
+                server.start()
+
+
+def _mlflow(home: Home, host: str, port: int, found: Up) -> Server:
+    command = ["mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{home.database}?timeout=60"]
+    # Large files go straight to where they stay.
+    command += ["--default-artifact-root", home.artifacts, "--no-serve-artifacts"]
+    environment = {}
+    if password := os.environ.get("MLFLOW_TRACKING_PASSWORD"):
+        if len(password) < MIN_PASSWORD:
+            raise PercasymError(f"MLFLOW_TRACKING_PASSWORD: MLflow wants at least {MIN_PASSWORD} characters")
+        command += ["--app-name", "basic-auth"]
+        settings = home.root / "mlflow-auth.ini"
+        settings.write_text(AUTHENTICATION.format(database=home.root / "mlflow-users.db"))
+        environment = {
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+            "MLFLOW_AUTH_ADMIN_USERNAME": os.environ.get("MLFLOW_TRACKING_USERNAME", "admin"),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": os.urandom(32).hex(),
+        }
+    return Server(
+        "MLflow's server",
+        command,
+        home.root / "mlflow.log",
+        lambda: answers(f"{found.mlflow}/health"),
+        environment,
+    )
+
+
+AUTHENTICATION = """[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = sqlite:///{database}
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+"""
+
+
+def _deployments(home: Home, found: Up, devices: int, reevaluate: str) -> Server:
+    home.serving.unlink(missing_ok=True)
+    command = ["flows.serving", "--devices", str(devices), "--reevaluate", reevaluate]
+    return Server(
+        "the process that runs the deployments",
+        command,
+        _serving_log(home),
+        lambda: _serving(home),
+        {"MLFLOW_TRACKING_URI": found.mlflow},
+    )
+
+
+def _serving(home: Home) -> bool:
+    """Whether the process that wrote `home.serving` when it was ready is still there."""
+    try:
+        os.kill(int(home.serving.read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _serving_log(home: Home) -> Path:
+    return home.prefect / "serving.log"
+
+
+def _check_port(host: str, port: int, option: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PercasymError(
+                f"{option} {port}: {(error.strerror or str(error)).lower()} on {host}; take another port"
+            ) from None
+
+
+def _runs_already(home: Home) -> str:
+    found = running(home)
+    where = f": Prefect at {found.prefect}, MLflow at {found.mlflow}" if found else ""
+    return f"`percasym up` runs already in {home.root}{where}"
