@@ -42,7 +42,7 @@ def measure(
     config: StudyConfig, run: str, label: str, model: str, occasion: str = ""
 ) -> tuple[PrefectFuture[Reference], PrefectFuture[Reference]]:
     """Starts the test items of `config`, and what `model`, a folder or a Hub id, makes of them."""
-    data = generate.submit(config, run)
+    data = generate.submit(config, run, label)
     more: dict[str, Any] = {"occasion": occasion} if occasion else {}
     return data, stage.submit(config, run, label, data=data, model=model, **more)
 

@@ -19,11 +19,10 @@ from flows.sweep import GRID
 from percasym.config import StudyConfig
 from percasym.presets import load_preset, parse_settings
 
-AsPreset = Literal["as the preset"]
-AS_PRESET: AsPreset = "as the preset"
+AS_PRESET: Literal["as the preset"] = "as the preset"
 Preset = Literal["mini", "gpu-mini", "paper"]
-Puzzle = AsPreset | Literal["sudoku", "graph_coloring"]
-Engine = AsPreset | Literal["transformers", "vllm", "server"]
+Puzzle = Literal["as the preset", "sudoku", "graph_coloring"]
+Engine = Literal["as the preset", "transformers", "vllm", "server"]
 Natural = Annotated[int, Field(ge=0)]
 Points = Annotated[float, Field(ge=0, le=100)]
 NONE: list[Any] = []

@@ -6,6 +6,7 @@ killed. This module must not import prefect: it sets what prefect reads when it 
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -64,6 +65,10 @@ class Server:
     process: "subprocess.Popen[str] | None" = None
 
     def start(self) -> None:
+        """Starts it; what a killed one has left behind is ended first."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         with self.log.open("a") as output:
             self.process = launch.start(
                 self.command,

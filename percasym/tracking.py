@@ -19,6 +19,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -98,13 +99,14 @@ class Tracker:
 
     def register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> str:
         """The version of the registered model `name` that `run_id` made, registered now if it was not."""
-        if not self.client.search_registered_models(f"name = '{name}'"):
-            self.client.create_registered_model(name)
-        for version in self.client.search_model_versions(f"run_id = '{run_id}'"):
-            if version.name == name:
-                return str(version.version)
-        version = self.client.create_model_version(name, source=uri, run_id=run_id, tags=dict(tags))
-        return str(version.version)
+        with FileLock(self.lock):  # of two studies that end at the same moment, one registers after the other
+            if not self.client.search_registered_models(f"name = '{name}'"):
+                self.client.create_registered_model(name)
+            for version in self.client.search_model_versions(f"run_id = '{run_id}'"):
+                if version.name == name:
+                    return str(version.version)
+            version = self.client.create_model_version(name, source=uri, run_id=run_id, tags=dict(tags))
+            return str(version.version)
 
     def watched(self, names: Collection[str], aliases: Sequence[str]) -> "list[Version]":
         """The registered models' versions that have one of `aliases`, each with it, in the order of names.

@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from flows.evaluate import evaluate
+from flows.reevaluate import Fell, reevaluate
+from flows.report import report
 from flows.study import Outcome, study
 from flows.sweep import sweep
 from percasym.config import StudyConfig
+from percasym.errors import PercasymError
+from percasym.evaluation import SCHEMA
 from percasym.presets import load_preset
 from percasym.tracking import Tracker
 from tasks import progress
@@ -204,6 +211,48 @@ def test_surrogates_are_audited_and_the_best_one_is_a_reward(
     assert reinforced.tags["input.captions"] == tags["stage.caption"]
     assert "input.captions" not in client.get_run(tags["stage.grpo.surrogate:agreement:0.5"]).data.tags
     assert "teacher/seconds" in client.get_run(tags["stage.audit"]).data.metrics
+
+
+def test_a_model_is_measured_again_and_a_fall_is_told(first: Done, home: Path) -> None:
+    tracker = Tracker.current()
+
+    def again() -> dict[str, str]:
+        reevaluate(["best"], ["tiny"], 12, 0.05, {})
+        run = tracker.newest(stage="reevaluation", model="tiny", alias="best")
+        assert run is not None
+        return dict(tracker.client.get_run(run).data.tags)
+
+    once, twice = again(), again()
+    assert (once["compared.with"], once["verdict"]) == ("", "held")
+    assert twice["verdict"] == "held"
+    assert twice["data"] == once["data"]
+    assert twice["stage.evaluate.tiny@best.fresh"] != once["stage.evaluate.tiny@best.fresh"]
+    assert twice["stage.generate.tiny@best.fresh"] != once["stage.generate.tiny@best.fresh"]
+
+    # As if it had been right on every item the last time.
+    results = tracker.client.get_run(twice["stage.evaluate.tiny@best.fixed"]).info.artifact_uri
+    path = Path(results) / "results.parquet"
+    rows = pq.read_table(path).to_pylist()
+    assert not any(row["a"] for row in rows)
+    pq.write_table(pa.Table.from_pylist([{**row, "a": True} for row in rows], SCHEMA), path)
+    for _ in range(2):  # a fall is told until it is mended
+        with pytest.raises(Fell, match=r"tiny@best fell: a by 100.0 points \(p = 0.0015\), a_r by 100.0"):
+            again()
+    with pytest.raises(PercasymError, match="no registered model of tiny has the alias worst"):
+        reevaluate(["worst"], ["tiny"], 0, 0.05, {})
+
+
+def test_a_registered_model_is_measured_by_its_alias(first: Done) -> None:
+    summary = json.loads(Path(evaluate(config(test_items=3), "tiny@best")).read_text())
+    assert summary["a"]["n"] == 3
+    with pytest.raises(PercasymError, match="no registered model 'tiny' with the alias 'worst'"):
+        evaluate(config(test_items=3), "tiny@worst")
+
+
+def test_a_report_is_made_again_from_what_is_there(first: Done) -> None:
+    assert Path(report("tiny")).read_text() == Path(first.found.report).read_text()
+    with pytest.raises(PercasymError, match="no finished study called 'large'"):
+        report("large")
 
 
 def test_a_lost_checkpoint_is_trained_again_and_nothing_else(first: Done) -> None:

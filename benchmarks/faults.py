@@ -1,0 +1,289 @@
+"""What a study makes of faults: processes killed, a full disk, two at once, a cancelled run.
+
+    python benchmarks/faults.py                 all of them; a quarter of an hour on two cores
+    python benchmarks/faults.py --only flow     one
+
+Each is done to a tiny study, whose results have to be those of an unbroken run in the end: no stage done
+twice, no artifact torn. PostgreSQL and the full disk want root, and are left out without. docs/reliability.md
+has the table.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import record
+
+sys.path.insert(0, str(record.HERE.parent / "tests"))
+
+from fixtures.team import team
+from fixtures.tiny import SETTINGS, form
+from fixtures.up import running_up
+
+from flows.server import LOOPBACK, free_port, prefect, prepare
+from percasym.home import VARIABLE, Home
+
+NAME = "faults"
+PATIENCE = 900.0  # seconds for a study
+FAMILY = 10.0  # seconds in which a cancelled run may leave processes behind
+DISK = 12  # MB, too few for a study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="*", choices=FAULTS, default=[])
+    parser.add_argument("--kills", type=int, default=20, help="of the flow, at random moments")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    names = options.only or [name for name in FAULTS if os.geteuid() == 0 or name not in ROOT]
+    path = record.HERE / "results" / "faults.json"
+    kept = options.only and path.exists()
+    found = json.loads(path.read_text())["figures"] if kept else {}
+    with tempfile.TemporaryDirectory() as folder, one_server(Path(folder) / "server"):
+        home = Path(folder) / "unbroken"
+        start = time.monotonic()
+        said = finish(study(home))
+        seconds = time.monotonic() - start
+        assert said.returncode == 0, said.stderr
+        unbroken = digests(home)
+        found["unbroken"] = {"seconds": round(seconds, 1), "stages": len(unbroken)}
+        for name in names:
+            aside = Path(folder) / name
+            if name == "flow":
+                found[name] = killed_flow(
+                    aside, unbroken, seconds, options.kills, random.Random(options.seed)
+                )
+            else:
+                found[name] = FAULTS[name](aside, unbroken)
+            print(name, found[name], flush=True)
+            record.save("faults", found)
+
+
+def killed_flow(
+    folder: Path, unbroken: Mapping[str, str], seconds: float, kills: int, rng: random.Random
+) -> dict[str, Any]:
+    """kill -9 of the flow at random moments, each in a study of its own; then the same command again."""
+    moments = []
+    for number in range(kills):
+        home = folder / str(number)
+        process = study(home)
+        moment = rng.uniform(0, seconds)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(moment)
+        process.kill()
+        process.communicate()
+        before = len(digests(home))
+        said = finish(study(home))
+        assert said.returncode == 0, said.stderr
+        check(home, unbroken)
+        moments.append({"second": round(moment, 1), "stages finished before": before})
+        print("flow", number, moments[-1], flush=True)
+        shutil.rmtree(home)
+    return {"kills": kills, "finished at the next start": kills, "moments": moments}
+
+
+def killed_prefect(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
+    return _killed_server(folder, unbroken, "prefect server start")
+
+
+def killed_mlflow(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
+    return _killed_server(folder, unbroken, "mlflow server")
+
+
+def _killed_server(folder: Path, unbroken: Mapping[str, str], command: str) -> dict[str, Any]:
+    """kill -9 of a server of `percasym up` in the middle of a study, which it starts again."""
+    with running_up(folder) as up:
+        run = up.start("study", **form(NAME))
+        wait_for(lambda: descendants(up.process.pid, "percasym.sft"))
+        victims = descendants(up.process.pid, command)
+        for victim in victims:
+            victim.kill()
+        state = up.ended(run)
+        again = None
+        if state["state_type"] != "COMPLETED":
+            again = up.ended(up.start("study", **form(NAME)))
+            assert again["state_type"] == "COMPLETED", again["state"]["message"]
+        check(folder, unbroken)
+        return {"study": told(state), "at the next start": told(again)}
+
+
+def killed_postgres(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
+    """kill -9 of PostgreSQL, behind Prefect and MLflow, for ten seconds in the middle of a study."""
+    folder.mkdir()
+    with team(folder) as servers:
+        run = servers.queue("study/study", form(NAME))
+        wait_for(lambda: descendants(os.getpid(), "percasym.sft"))
+        servers.postgres.kill()
+        time.sleep(10)
+        servers.postgres.start()
+        first = servers.finished(run, PATIENCE)
+        again = None
+        if first["state"]["type"] != "COMPLETED":
+            again = servers.finished(servers.queue("study/study", form(NAME)), PATIENCE)
+            assert again["state"]["type"] == "COMPLETED", again["state"]["message"]
+        return {"study": told(first), "at the next start": told(again)}
+
+
+def full_disk(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
+    """A disk that is full in the middle of a study, and then larger."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}m", "tmpfs", str(folder)], check=True)
+    try:
+        said = finish(study(folder / "home"))
+        assert said.returncode == 2, said.stderr
+        message = said.stderr.splitlines()[-1]
+        before = len(digests(folder / "home"))
+        subprocess.run(["mount", "-o", "remount,size=512m", str(folder)], check=True)
+        assert finish(study(folder / "home")).returncode == 0
+        check(folder / "home", unbroken)
+        return {
+            "exit code": 2,
+            "said": message.replace(str(folder), "FOLDER"),
+            "stages finished before": before,
+            "finished at the next start": True,
+        }
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def two_at_once(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
+    """Two identical studies started at the same moment."""
+    both = [study(folder) for _ in range(2)]
+    said = [finish(process) for process in both]
+    assert [one.returncode for one in said] == [0, 0], [one.stderr for one in said]
+    check(folder, unbroken)
+    hits = sum(one.stderr.count("as before") for one in said)
+    return {"both finished": True, "stages done": len(unbroken), "stages found in the cache": hits}
+
+
+def cancelled(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
+    """A run that is cancelled in the UI while it trains."""
+    with running_up(folder) as up:
+        run = up.start("study", **form(NAME, pretrain_steps=100_000))
+        wait_for(lambda: descendants(up.process.pid, "percasym.sft"))
+        start = time.monotonic()
+        up.api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}, "force": False})
+        while descendants(up.process.pid, "percasym.sft", "prefect.flow_engine", "prefect.engine"):
+            assert time.monotonic() < start + 10 * FAMILY, "processes are left"
+            time.sleep(0.1)
+        seconds = time.monotonic() - start
+        state = up.ended(run)
+        assert state["state_type"] == "CANCELLED", state["state"]
+        assert seconds < FAMILY, seconds
+        return {"seconds until no process was left": round(seconds, 1)}
+
+
+FAULTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "flow": killed_flow,
+    "prefect": killed_prefect,
+    "mlflow": killed_mlflow,
+    "postgres": killed_postgres,
+    "disk": full_disk,
+    "twice": two_at_once,
+    "cancel": cancelled,
+}
+ROOT = {"postgres", "disk"}
+
+
+@contextmanager
+def one_server(folder: Path) -> Iterator[None]:
+    """One Prefect server for all studies that are commands: theirs would take ten seconds to start each."""
+    home = Home(folder)
+    prepare(home)
+    server = prefect(home, LOOPBACK, port := free_port())
+    server.start()
+    try:
+        server.wait()
+        SERVER["PREFECT_API_URL"] = f"http://{LOOPBACK}:{port}/api"
+        SERVER["PREFECT_HOME"] = str(home.prefect)
+        yield
+    finally:
+        server.stop()
+
+
+SERVER: dict[str, str] = {}
+
+
+def study(home: Path) -> "subprocess.Popen[str]":
+    settings = {"name": NAME, "arms": "token_mean", "rl_arms": "", **SETTINGS}
+    command = [sys.executable, "-m", "flows.cli", "study", "--home", str(home)]
+    for field, value in settings.items():
+        command += ["--set", f"{field}={value}"]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **SERVER}
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def digests(home: Path) -> dict[str, str]:
+    """The digest of each finished stage; all of them are intact."""
+    from prefect.results import ResultRecord
+
+    from tasks.stage import Reference
+
+    found = {}
+    for path in (home / "results").glob("*/*"):
+        reference = Reference.model_validate(ResultRecord.deserialize(path.read_bytes()).result)
+        assert reference.intact(), f"{reference.stage} {reference.label} is torn"
+        found[f"{reference.stage} {reference.label}"] = reference.digest
+    return found
+
+
+def check(home: Path, unbroken: Mapping[str, str]) -> None:
+    """The results are those of an unbroken run, and each stage was done once."""
+    assert digests(home) == unbroken
+    os.environ[VARIABLE] = str(home)
+    from percasym.tracking import Tracker
+
+    tracker = Tracker.current()
+    runs = tracker.client.search_runs(
+        [tracker.experiment], "attributes.status = 'FINISHED'", max_results=1000
+    )
+    done = Counter(run.data.tags["key"] for run in runs if "key" in run.data.tags)
+    assert len(done) == len(unbroken), done
+    assert set(done.values()) == {1}, done
+
+
+def descendants(pid: int, *words: str) -> list[psutil.Process]:
+    """The children, and theirs, whose command holds one of `words`."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            command = " ".join(process.cmdline())
+            if any(word in command for word in words):
+                found.append(process)
+    return found
+
+
+def wait_for(condition: Callable[[], Any], patience: float = 300) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come so far"
+        time.sleep(0.05)
+
+
+def told(state: Mapping[str, Any] | None) -> str | None:
+    if state is None:
+        return None
+    message = state["state"].get("message") or ""
+    return f"{state['state']['name']} {message}".strip()[:300]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What people do who never open a terminal: start a study in Prefect's UI, compare its models in MLflow.
+
+With PERCASYM_SCREENSHOTS=docs/images the pictures of the documentation are made on the way.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fixtures.up import Running, running_up
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200)]
+
+PATIENT = 600_000.0  # ms
+SMALL = {"train_items": "64", "test_items": "12", "sft_steps": "4"}
+SETTINGS = ("rl_arms=", "pretrain_items=32", "pretrain_steps=4", "warmup_steps=1", "max_new_tokens=64")
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_up(tmp_path_factory.mktemp("browser") / "home") as running:
+        yield running
+
+
+@pytest.fixture
+def page() -> Iterator[playwright.Page]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1300, "height": 1000}, color_scheme="light")
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def picture(page: playwright.Page, name: str) -> None:
+    if folder := os.environ.get("PERCASYM_SCREENSHOTS"):
+        page.wait_for_timeout(2_000)  # animations
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def field(page: playwright.Page, name: str) -> playwright.Locator:
+    return page.locator(".p-label", has=page.get_by_text(f"{name} (Optional)", exact=True)).last
+
+
+def fill_list(page: playwright.Page, name: str, *values: str) -> None:
+    for number, value in enumerate(values):
+        field(page, name).get_by_role("button", name="Add item").click()
+        field(page, name).locator("textarea").nth(number).fill(value)
+
+
+def test_a_study_from_the_form_to_the_comparison(up: Running, page: playwright.Page) -> None:
+    page.goto(f"{up.prefect}/deployments")
+    page.get_by_role("link", name="study", exact=True).first.click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("Custom run").click()
+    field(page, "name").locator("textarea").fill("browsed")
+    fill_list(page, "arms", "token_mean")
+    for name, value in SMALL.items():
+        field(page, name).locator("input").fill(value)
+    picture(page, "prefect-form")
+    fill_list(page, "settings", *SETTINGS)
+    page.get_by_role("button", name="Submit").click()
+
+    page.get_by_role("link", name="browsed").first.click()
+    page.get_by_text("Completed", exact=True).first.wait_for(timeout=PATIENT)
+    picture(page, "prefect-run")
+    page.get_by_text("Artifacts", exact=True).last.click()
+    page.get_by_text("samples", exact=True).first.click()
+    image = page.locator("img[src^='data:image/png']").first
+    image.wait_for()
+    assert image.evaluate("image => image.naturalWidth") == 64
+    picture(page, "prefect-artifact")
+    page.goto(f"{up.prefect}/artifacts")
+    page.get_by_text("accuracy-token-mean", exact=True).first.click()
+    page.get_by_role("cell", name="a_p", exact=True).first.wait_for()
+
+    page.goto(f"{up.mlflow}/#/experiments/1/runs?workflowType=machine_learning")
+    search = page.get_by_placeholder("metrics.rmse")
+    search.fill("tags.stage = 'evaluate' and tags.study = 'browsed'")
+    search.press("Enter")
+    page.get_by_text("3 matching runs").wait_for()  # the study's own among them
+    page.locator(".ag-row button").first.click()
+    for row in (1, 2):
+        page.locator(f".ag-row[row-index='{row}'] input[type=checkbox]").first.check()
+    picture(page, "mlflow-runs")
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_text("Comparing 2 Runs").wait_for()
+    for figure in ("a", "a_p", "a_r"):
+        page.get_by_role("link", name=figure, exact=True).wait_for()
+    picture(page, "mlflow-comparison")
