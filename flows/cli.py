@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from flows import cli_data, cli_models, cli_up
+from flows import cli_data, cli_models, cli_results, cli_up
 from percasym import __version__
 from percasym.errors import PercasymError
 from percasym.home import DEFAULT, VARIABLE, Home
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.commands)
 app.add_typer(cli_models.commands)
+app.add_typer(cli_results.commands)
 app.add_typer(cli_up.commands)
 
 UsageError: Any = typer.BadParameter.mro()[1]  # typer exports no name for it

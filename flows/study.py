@@ -22,6 +22,7 @@ from tasks.diagnose import diagnose
 from tasks.distill import distill
 from tasks.evaluate import SUMMARY, evaluate
 from tasks.flow_run import flow_run
+from tasks.gallery import gallery
 from tasks.generate import generate
 from tasks.grpo import grpo, verl
 from tasks.records import label
@@ -104,12 +105,17 @@ def study(config: StudyConfig) -> Outcome:
         told |= {"start": config.rl_from, "best": best}
         account = diagnose.submit(config, run.id, **told)
         page = report.submit(config, run.id, lessons=lessons, audit=aids.audit, **told)
+        shown = {
+            name: gallery.submit(config, run.id, name, data=data, results=result)
+            for name, result in results.items()
+        }
 
         single = {"generate": data, "distill": lessons, "base": before, "caption": aids.captions}
         single |= {"audit": aids.audit, "diagnose": account, "report": page}
         stages = _finished(single, failures)
         stages |= {f"{model.stage} {arm}": model for arm, model in models.items()}
         stages |= {f"evaluate {name}": result for name, result in results.items()}
+        stages |= {f"gallery {name}": found for name, found in _finished(shown, failures).items()}
         if failures:
             raise failures[0]
 

@@ -9,18 +9,20 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import Timeout
 
-from flows.server import Server, Up, answers, prefect, prepare, running, up_lock, use_prefect
+from flows.server import LOOPBACK, Server, Up, answers, prefect, prepare, running, up_lock, use_prefect
 from percasym.errors import PercasymError
 from percasym.home import Home
 
 PERIOD = 0.5  # seconds between two looks at the servers
 HASTE = 60.0  # seconds: a server that has ended more often than that within is not started again
 RESTARTS = 5
-MIN_PASSWORD = 12  # what MLflow wants of one
+MIN_PASSWORD = 12  # characters that MLflow wants
+PASSWORDS = ("PREFECT_SERVER_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD")
 
 
 def up(
@@ -35,7 +37,7 @@ def up(
     """Keeps the servers up until it is interrupted.
 
     Args:
-        host: address that both listen at.
+        host: address that both listen at; others than loopback want passwords.
         devices: GPUs that all flows share; 0: as many as there are.
         reevaluate: when models are evaluated again: a cron line, or an interval such as 6h; empty: never.
         ready: is called once all of them answer.
@@ -44,6 +46,10 @@ def up(
         PercasymError: they run already, a port is in use, `home` cannot be written to, or one of them does
             not start.
     """
+    if host != LOOPBACK and not all(os.environ.get(name) for name in PASSWORDS):
+        raise PercasymError(
+            f"--host {host} lets others in: set {' and '.join(PASSWORDS)} first, see docs/security.md"
+        )
     prepare(home)
     lock = up_lock(home)
     try:
@@ -55,7 +61,7 @@ def up(
         home.up.unlink(missing_ok=True)
         for port, option in ((prefect_port, "--prefect-port"), (mlflow_port, "--mlflow-port")):
             _check_port(host, port, option)
-        name = host if host not in ("0.0.0.0", "::") else "127.0.0.1"
+        name = host if host not in ("0.0.0.0", "::") else LOOPBACK
         found = Up(
             pid=os.getpid(), prefect=f"http://{name}:{prefect_port}", mlflow=f"http://{name}:{mlflow_port}"
         )
@@ -118,6 +124,8 @@ def _mlflow(home: Home, host: str, port: int, found: Up) -> Server:
     if password := os.environ.get("MLFLOW_TRACKING_PASSWORD"):
         if len(password) < MIN_PASSWORD:
             raise PercasymError(f"MLFLOW_TRACKING_PASSWORD: MLflow wants at least {MIN_PASSWORD} characters")
+        if find_spec("flask_wtf") is None:
+            raise PercasymError("a password for MLflow needs Flask-WTF: pip install 'percasym[team]'")
         command += ["--app-name", "basic-auth"]
         settings = home.root / "mlflow-auth.ini"
         settings.write_text(AUTHENTICATION.format(database=home.root / "mlflow-users.db"))

@@ -1,8 +1,10 @@
 """Figures as tables for a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 FIGURES = ("a", "a_partial", "a_p", "a_p_partial", "a_r", "a_r_partial", "a_own", "format")
@@ -68,6 +70,61 @@ def surrogate_tables(found: Mapping[str, Any]) -> list[Table]:
             f"{1000 * figures['seconds']:.2g}",
         )
     return [table]
+
+
+def comparison_tables(found: Mapping[str, Any]) -> list[Table]:
+    """What `comparison.compare_models` says: the models, each against the first, and what flipped."""
+    models = model_table({escape(label): summary for label, summary in found["models"].items()})
+    corrected = ["p, Holm"] if len(found["against"]) > 1 else []
+    differences = Table(
+        f"against {escape(found['reference'])}", "", "points", "gained", "lost", "p", *corrected
+    )
+    for label, against in found["against"].items():
+        for figure in ("a", "a_p", "a_r"):
+            if (row := against["figures"][figure]) is not None:
+                numbers = [str(row["gained"]), str(row["lost"]), f"{row['p']:.3g}"]
+                numbers += [f"{row['p_holm']:.3g}"] if corrected else []
+                name = escape(label) if figure == "a" else ""
+                differences.add_row(name, figure, _points(row["difference"]), *numbers)
+    causes = list(next(iter(found["against"].values()))["flips"]["cells"])
+    tables = [models, differences]
+    for label, against in found["against"].items():
+        flips = against["flips"]
+        table = Table(
+            "before \\ after",
+            *causes,
+            title=f"{escape(label)}: {flips['gained']} items gained, {flips['lost']} lost",
+        )
+        for before, row in flips["cells"].items():
+            table.add_row(before, *(str(len(ids)) if ids else "[dim]·[/]" for ids in row.values()))
+        tables.append(table)
+    return tables
+
+
+def runs_tables(found: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """What `runs.list_runs` says: below each run its models, each with the id by which `compare` knows it."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run, models", overflow="fold")  # a name that is cut cannot be copied
+    table.add_column("when (UTC)", no_wrap=True)
+    table.add_column("status")
+    for name in ("a", "a_p", "a_r"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("MLflow", no_wrap=True)
+    for run in found:
+        kind = "" if run["kind"] == "study" else f" [dim]{run['kind']}[/]"
+        status = run["status"].lower() + (f", {run['verdict']}" if run["verdict"] else "")
+        when = run["started"][:16].replace("T", " ")
+        table.add_row(f"[bold]{escape(run['name'])}[/]{kind}", when, status, "", "", "", run["run"][:8])
+        for model in run["models"]:
+            figures = ["-" if model[f] is None else f"{100 * model[f]:.1f}" for f in ("a", "a_p", "a_r")]
+            table.add_row(f"  {escape(model['model'])}", "", "", *figures, (model["evaluation"] or "")[:8])
+        table.add_section()
+    return [table]
+
+
+def _points(estimate: Mapping[str, float]) -> str:
+    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
+    return f"{value:+.1f}  [dim]{low:+.1f} to {high:+.1f}[/]"
 
 
 def _correlation(estimate: Mapping[str, float] | None) -> str:

@@ -72,6 +72,24 @@ def show_summary(summary: dict[str, Any], model: str) -> None:
     show_table(f"accuracy-{model}", rows, f"{model}: share of right items, with 95 % intervals")
 
 
+def show_failures(folder: Path, table: Sequence[Mapping[str, Any]], model: str, run: str) -> None:
+    """The first failure of each cause in a table of samples, and where there are more to look at."""
+    parts = [f"### {html.escape(model)}: what went wrong"]
+    for cause in ("perception", "reasoning", "both", "format"):
+        row = next((row for row in table if row["outcome"] == cause), None)
+        if row is None:
+            continue
+        parts.append(f"**wrong: {cause}**")
+        if "picture" in row:
+            picture = _data_url((folder / row["picture"]["filepath"]).read_bytes())
+            parts.append(f'<img src="{picture}" alt="" width="{LARGE}">')
+        texts = "\n".join(f"{name:8} {row[name] or '(none)'}" for name in ("id", "p*", "caption", "answer"))
+        # In here nothing is read as Markdown, not even behind an empty line.
+        parts.append(f"<pre style='white-space: pre-wrap'>{html.escape(texts)}</pre>")
+    parts.append(f"More of them: `gallery.html` and the table `samples.json` of the MLflow run `{run}`.")
+    show_markdown(f"failures-{model}", "\n\n".join(parts))
+
+
 def show_study(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, str], report: str) -> None:
     """The result of a study, where its report is, and the MLflow run of each stage, found or new."""
     lines = ["| model | a | a_p | a_r |", "| --- | --- | --- | --- |"]

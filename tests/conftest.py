@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["fixtures.architectures", "fixtures.study", "fixtures.teacher", "fixtures.training"]
+pytest_plugins = [
+    "fixtures.architectures",
+    "fixtures.study",
+    "fixtures.teacher",
+    "fixtures.tracked",
+    "fixtures.training",
+]
 
 settings.register_profile("percasym", deadline=None)  # a busy machine is no failure
 settings.load_profile("percasym")

@@ -14,16 +14,14 @@ from matplotlib.patches import Patch, Rectangle
 
 from percasym.diagnostics.diagnosis import Diagnosis
 from percasym.diagnostics.misreadings import BLANK, NO_EDGE
+from percasym.report.outcomes import BORDER, FILLS, NAMES, ON_FILL
 from percasym.report.style import (
     BLUE,
-    GREEN,
     INK,
     METRICS,
-    PURPLE,
     SMALL,
     TINY,
     VERMILLION,
-    YELLOW,
     axis_labels,
     interval,
     legend,
@@ -36,16 +34,6 @@ from percasym.report.style import (
     title,
 )
 
-_OUTCOMES: dict[str, tuple[str, dict[str, Any]]] = {
-    "right": ("right", {"facecolor": to_rgba(INK, 0.12)}),
-    "lucky": ("right on a wrong caption", {"facecolor": "none", "hatch": "/////"}),
-    "perception": ("wrong: perception", {"facecolor": VERMILLION}),
-    "reasoning": ("wrong: reasoning", {"facecolor": GREEN}),
-    "both": ("wrong: both", {"facecolor": PURPLE}),
-    "format": ("wrong: format", {"facecolor": YELLOW}),
-}
-_BORDER: dict[str, Any] = {"edgecolor": to_rgba(INK, 0.35), "linewidth": 0.5}
-_ON_COLOR = {"perception": "white", "reasoning": "white", "both": "black", "format": "black"}
 _GIVEN = [(True, True), (True, False), (False, True), (False, False)]
 _WITH_NUMBERS = 6
 """Tables of up to so many rows have room for numbers."""
@@ -57,17 +45,17 @@ def causes(diagnosis: Diagnosis) -> Figure:
     figure, (ax,) = new_figure(0.8 + 0.3 * len(models))
     for row, model in enumerate(models):
         total, left = sum(model["outcomes"].values()), 0.0
-        for outcome, (_, fill) in _OUTCOMES.items():
+        for outcome, fill in FILLS.items():
             width = 100 * model["outcomes"].get(outcome, 0) / total
-            ax.barh(row, width, left=left, height=0.68, **_BORDER, **fill)
+            ax.barh(row, width, left=left, height=0.68, **BORDER, **fill)
             if width >= 4:
-                put(ax, left + width / 2, row, f"{width:.0f}", color=_ON_COLOR.get(outcome, INK))
+                put(ax, left + width / 2, row, f"{width:.0f}", color=ON_FILL[outcome])
             left += width
     name_rows([ax], [model["label"] for model in models])
     ax.set_xlim(0, 100)
     axis_labels(ax, "% of the items")
-    present = [key for key in _OUTCOMES if any(model["outcomes"].get(key) for model in models)]
-    legend(figure, [Patch(label=_OUTCOMES[key][0], **_BORDER, **_OUTCOMES[key][1]) for key in present])
+    present = [key for key in NAMES if any(model["outcomes"].get(key) for model in models)]
+    legend(figure, [Patch(label=NAMES[key], **BORDER, **FILLS[key]) for key in present])
     return figure
 
 

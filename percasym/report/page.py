@@ -1,24 +1,21 @@
 """The report of a study: one HTML file that needs nothing else, and its figures as PNG and SVG beside it."""
 
-import json
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from percasym.diagnostics.diagnosis import Diagnosis, diagnose
-from percasym.diagnostics.headline import p_value, reference_of
+from percasym.diagnostics.headline import reference_of
 from percasym.diagnostics.records import ModelRecord, SweepPoint, TrainingLog, read_training
 from percasym.report import accuracy_figures, error_figures, reinforcement_figures, training_figures
 from percasym.report.samples import choose_samples
-from percasym.report.style import METRICS, save
+from percasym.report.style import save
+from percasym.report.templates import environment
 
 FILE = "report.html"
 _PACKAGES = ("percasym", "torch", "transformers", "datasets", "numpy", "matplotlib")
@@ -82,7 +79,7 @@ def write_report(study: ReportInput, out: Path) -> Path:
         for name, figure in draw(diagnosis, logs, study.audit).items()
     }
     page = (
-        _environment()
+        environment()
         .get_template("report.html.jinja")
         .render(
             study=study,
@@ -93,7 +90,6 @@ def write_report(study: ReportInput, out: Path) -> Path:
             samples=samples,
             training=_training_rows(diagnosis, logs),
             versions=_versions(),
-            colors=METRICS,
         )
     )
     path = out / FILE
@@ -125,43 +121,6 @@ def draw(
         "trade_off_alpha": accuracy_figures.trade_off(diagnosis, "alpha"),
     }
     return {name: figure for name, figure in figures.items() if figure is not None}
-
-
-def symbols(text: str) -> Markup:
-    """Escaped text, with a_p and a_r as they are set in a paper, and percent signs kept at their numbers."""
-    html = str(escape(text)).replace(" %", "\N{NO-BREAK SPACE}%")
-    return Markup(re.sub(r"\ba_([pr])\b", r"<var>a</var><sub>\1</sub>", html))
-
-
-def percent(estimate: Mapping[str, float] | None) -> Markup:
-    """A share with its interval."""
-    if estimate is None:
-        return Markup("–")
-    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
-    return Markup(f"{value:.1f} <small>{low:.1f}–{high:.1f}</small>")
-
-
-def signed(value: float) -> str:
-    """Points with a sign; a true minus."""
-    return f"{100 * value:+.1f}".replace("-", "−")
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "symbols": symbols,
-        "percent": percent,
-        "signed": signed,
-        "p_value": p_value,
-        "json": lambda value: json.dumps(value, indent=2, default=str, ensure_ascii=False),
-    }
-    return environment
 
 
 def _paired_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Items to look at: the picture, p*, and what models wrote, with the errors of their captions marked."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -10,18 +10,29 @@ from typing import Any
 from PIL import Image
 
 from percasym.datasets import read_split
-from percasym.diagnostics.diagnosis import Diagnosis, read_instances
+from percasym.diagnostics.diagnosis import Diagnosis
 from percasym.diagnostics.headline import reference_of
 from percasym.diagnostics.records import ModelRecord, read_results
 from percasym.metrics import Row, with_causes
+from percasym.puzzles import load_spec
 from percasym.report.marking import Marked, mark
 from percasym.response import parse
 
 SAMPLES = 6
 LONGEST = 900
 """Characters of a reasoning that are shown."""
+_LONGEST_CAPTION = 20_000
+"""Characters of a caption of which words are compared."""
 _LARGEST_SIDE = 400
 _WANTED = ("perception", "lucky", "reasoning", "right", "both", "format")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one model answered: its end-to-end rows, causes included, by id in the order of its results."""
+
+    label: str
+    rows: Mapping[str, Row]
 
 
 @dataclass(frozen=True)
@@ -56,68 +67,89 @@ def choose_samples(
 
     The replies shown are those of that model and, before it, of the one it is compared with (`reference_of`).
     """
-    shown = list(dict.fromkeys([reference_of(diagnosis) or models[-1].name, models[-1].name]))
-    rows = {model.name: _by_id(with_causes(read_results(model.results))) for model in models}
-    ids = _first_of_each(list(rows[shown[-1]].values()))
-    items = read_split(dataset, split, ["id", "image"])
+    shown = dict.fromkeys([reference_of(diagnosis) or models[-1].name, models[-1].name])
+    answers = {model.name: answered(model.label, read_results(model.results)) for model in models}
+    last = answers[models[-1].name].rows.values()
+    by_outcome = [[row["id"] for row in last if row["cause"] == outcome] for outcome in _WANTED]
+    ids = take_turns(by_outcome, SAMPLES)
+    return list(read_samples(dataset, split, ids, [answers[name] for name in shown], list(answers.values())))
+
+
+def answered(label: str, rows: Iterable[Row]) -> Answered:
+    """The end-to-end rows of one model's results."""
+    return Answered(label, {row["id"]: row for row in with_causes(rows) if row["mode"] == "end_to_end"})
+
+
+def take_turns(groups: Sequence[Sequence[str]], most: int) -> list[str]:
+    """Up to `most` ids: the first of each group, then the second of each, and so on."""
+    longest = max(map(len, groups), default=0)
+    return [ids[turn] for turn in range(longest) for ids in groups if turn < len(ids)][:most]
+
+
+def read_samples(
+    dataset: Path,
+    split: str,
+    ids: Iterable[str],
+    shown: Sequence[Answered],
+    judged: Sequence[Answered] = (),
+    longest: int = LONGEST,
+    picture_bytes: int | None = None,
+) -> Iterator[Sample]:
+    """The items of these ids, which the split must have, in that order.
+
+    Args:
+        shown: models whose replies are shown.
+        judged: models whose verdicts are told.
+        longest: characters of a reasoning or an answer that are kept.
+        picture_bytes: a picture that is larger as PNG is kept as WebP, which is smaller but not exact.
+    """
+    items = read_split(dataset, split, ["id", "image", "ground_truth", "puzzle"])
     index = {id: number for number, id in enumerate(read_split(dataset, split, ["id"])["id"])}
-    instances = read_instances(dataset, split)
-    samples = []
     for id in ids:
-        puzzle, instance = instances[id]
+        item = items[index[id]]
+        puzzle = load_spec(item["puzzle"])
+        instance = puzzle.read_ground_truth(item["ground_truth"])
         perception = puzzle.perception(instance)
-        samples.append(
-            Sample(
-                id=id,
-                image=_data_uri(items[index[id]]["image"]),
-                truth=mark(instance, instance, perception, perception),
-                replies=[
-                    _reply(diagnosis["models"][name]["label"], rows[name][id], puzzle, instance)
-                    for name in shown
-                    if id in rows[name]
-                ],
-                verdicts=[
-                    (model.label, str(rows[model.name][id]["cause"]))
-                    for model in models
-                    if id in rows[model.name]
-                ],
-            )
+        yield Sample(
+            id=id,
+            image=_data_uri(item["image"], picture_bytes),
+            truth=mark(instance, instance, perception, perception),
+            replies=[
+                _reply(model.label, model.rows[id], puzzle, instance, longest)
+                for model in shown
+                if id in model.rows
+            ],
+            verdicts=[(model.label, str(model.rows[id]["cause"])) for model in judged if id in model.rows],
         )
-    return samples
 
 
-def _by_id(rows: Sequence[Row]) -> dict[str, Row]:
-    return {row["id"]: row for row in rows if row["mode"] == "end_to_end"}
-
-
-def _first_of_each(rows: Sequence[Row]) -> list[str]:
-    """Ids: the first of each outcome, then the second of each, up to `SAMPLES`."""
-    by_outcome = {outcome: [row["id"] for row in rows if row["cause"] == outcome] for outcome in _WANTED}
-    longest = max(map(len, by_outcome.values()))
-    turns = [ids[turn] for turn in range(longest) for ids in by_outcome.values() if turn < len(ids)]
-    return turns[:SAMPLES]
-
-
-def _reply(label: str, row: Row, puzzle: Any, instance: Any) -> Reply:
+def _reply(label: str, row: Row, puzzle: Any, instance: Any, longest: int) -> Reply:
     response = parse(row["text"])
-    reasoning = response.reasoning
     caption = None
     if response.caption is not None:
         read = puzzle.read_perception(response.caption, instance)
-        caption = mark(instance, read, puzzle.perception(instance), response.caption)
+        caption = mark(instance, read, puzzle.perception(instance), response.caption[:_LONGEST_CAPTION])
+    reasoning = response.reasoning
     return Reply(
         label=label,
         outcome=str(row["cause"]),
         caption=caption,
-        reasoning=reasoning if len(reasoning) <= LONGEST else reasoning[:LONGEST] + " …",
-        answer=None if response.answer is None else response.answer[:LONGEST],
+        reasoning=reasoning if len(reasoning) <= longest else reasoning[:longest] + " …",
+        answer=None if response.answer is None else response.answer[:longest],
     )
 
 
-def _data_uri(image: Image.Image | None) -> str | None:
+def _data_uri(image: Image.Image | None, most: int | None) -> str | None:
     if image is None:
         return None
     image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    kind, data = "png", _encoded(image, "PNG")
+    if most is not None and len(data) > most:
+        kind, data = "webp", _encoded(image, "WEBP")
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _encoded(image: Image.Image, kind: str) -> bytes:
     buffer = BytesIO()
-    image.save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    image.save(buffer, format=kind)
+    return buffer.getvalue()

@@ -66,7 +66,8 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     "command",
     [
         *("study", "sweep", "report", "presets", "generate", "import", "export"),
-        *("evaluate", "adopt", "serve", "score", "coupling", "audit-surrogates"),
+        *("evaluate", "adopt", "serve", "score", "coupling", "audit-surrogates", "up", "reevaluate"),
+        *("compare", "gallery", "runs"),
     ],
 )
 def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -125,7 +125,7 @@ def test_an_arm_that_fails_leaves_the_others_finished(broken: Done, first: Done)
     assert {name.split()[0] for name in broken.ended("failed")} == {"sft"}
     assert broken.ended("done") == first.ended("hit")
     assert {"sft token_mean", "evaluate token_mean", "evaluate base"} <= first.ended("hit")
-    assert first.ended("done") == {"diagnose", "report"}
+    assert first.ended("done") == {"diagnose", "report", "gallery base", "gallery token_mean"}
 
 
 def test_a_study_ends_with_a_report_and_figures(first: Done) -> None:
@@ -160,7 +160,8 @@ def test_mlflow_knows_the_study_its_stages_their_curves_and_the_models(first: Do
 
 def test_another_arm_repeats_nothing_that_is_done(first: Done) -> None:
     more = run(arms=["token_mean", "fixed:0.5"])
-    assert more.ended("done") == {"sft fixed:0.5", "evaluate fixed:0.5", "diagnose", "report"}
+    arm = {f"{stage} fixed:0.5" for stage in ("sft", "evaluate", "gallery")}
+    assert more.ended("done") == {*arm, "diagnose", "report"}
     assert more.ended("hit") == first.ended("hit")
     swept = sweep(config(arms=["token_mean", "fixed:0.1"]), [0.5])
     assert list(swept.summaries) == ["base", "token_mean", "fixed:0.5"]
@@ -170,7 +171,9 @@ def test_another_arm_repeats_nothing_that_is_done(first: Done) -> None:
 def test_rewards_go_on_from_an_arm(first: Done) -> None:
     rewarded = run(rl_arms=["outcome", "perception_aware:0.5"])
     rewards = {
-        f"{stage} {name}" for stage in ("grpo", "evaluate") for name in ("outcome", "perception_aware:0.5")
+        f"{stage} {name}"
+        for stage in ("grpo", "evaluate", "gallery")
+        for name in ("outcome", "perception_aware:0.5")
     }
     assert rewarded.ended("done") == {*rewards, "diagnose", "report"}
     assert rewarded.ended("hit") == first.ended("hit")
@@ -196,7 +199,9 @@ def test_surrogates_are_audited_and_the_best_one_is_a_reward(
 
     monkeypatch.setattr("flows.stand_ins.best_surrogate", lambda found: "teacher")
     decided = run(rl_arms=rewards, **settings)
-    late = {"grpo surrogate:best:0.5", "evaluate surrogate:best:0.5", "diagnose", "report"}
+    kinds = ("grpo", "evaluate", "gallery")
+    late = {*(f"{kind} surrogate:best:0.5" for kind in kinds), "diagnose", "report"}
+    late.add("gallery surrogate:agreement:0.5")  # not made while a reward was missing
     assert decided.ended("done") == late
     assert decided.ended("hit") == first.ended("hit") | early
     assert decided.found.labels["surrogate:best:0.5"] == "GRPO, best surrogate: teacher, α = 0.5"
@@ -226,11 +231,11 @@ def test_a_model_is_measured_again_and_a_fall_is_told(first: Done, home: Path) -
     assert (once["compared.with"], once["verdict"]) == ("", "held")
     assert twice["verdict"] == "held"
     assert twice["data"] == once["data"]
-    assert twice["stage.evaluate.tiny@best.fresh"] != once["stage.evaluate.tiny@best.fresh"]
-    assert twice["stage.generate.tiny@best.fresh"] != once["stage.generate.tiny@best.fresh"]
+    assert twice["stage.evaluate.fresh"] != once["stage.evaluate.fresh"]
+    assert twice["stage.generate.fresh"] != once["stage.generate.fresh"]
 
     # As if it had been right on every item the last time.
-    results = tracker.client.get_run(twice["stage.evaluate.tiny@best.fixed"]).info.artifact_uri
+    results = tracker.client.get_run(twice["stage.evaluate.fixed"]).info.artifact_uri
     path = Path(results) / "results.parquet"
     rows = pq.read_table(path).to_pylist()
     assert not any(row["a"] for row in rows)

@@ -8,7 +8,7 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 
 from percasym.diagnostics.diagnosis import diagnose
 from percasym.diagnostics.records import read_training
-from percasym.report import accuracy_figures, error_figures, training_figures
+from percasym.report import accuracy_figures, error_figures, outcomes, training_figures
 from percasym.report.page import draw
 from percasym.report.style import GREY, INK, METRICS, model_looks, save, spread
 
@@ -193,7 +193,7 @@ def test_causes_add_up(diagnosis):
     (ax,) = error_figures.causes(diagnosis).axes
     for row, model in enumerate(diagnosis["models"].values()):
         widths = [bar.get_width() for bar in ax.patches if bar.get_y() < row < bar.get_y() + bar.get_height()]
-        expected = [model["outcomes"].get(key, 0) / 0.6 for key in error_figures._OUTCOMES]
+        expected = [model["outcomes"].get(key, 0) / 0.6 for key in outcomes.NAMES]
         assert widths == pytest.approx(expected)
         assert sum(widths) == pytest.approx(100)
 

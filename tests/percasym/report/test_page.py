@@ -1,46 +1,17 @@
-import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixtures.pages import HOSTILE, Page, check_self_contained
 from PIL import Image
 
 from percasym.datasets import generate_rows, write_dataset
 from percasym.errors import PercasymError
 from percasym.puzzles import load_puzzle
 from percasym.report import write_report
-from percasym.report.page import symbols
-
-HOSTILE = '</p><script>alert("&amp;")</script><img src=x onerror=alert(1)> $\\frac{x$ -->'
-VOID = {"meta", "img", "br", "link", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """The tags, attributes and text of a page, and whether every tag was closed in order."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.attributes, self.text, self.open = [], [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attributes]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attributes]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
+from percasym.report.templates import symbols
 
 
 def written(study, out):
@@ -57,16 +28,6 @@ def whole(whole_study, tmp_path_factory):
     """The folder, the text and the parsed page of a whole report."""
     out = tmp_path_factory.mktemp("report")
     return out, *written(whole_study, out)
-
-
-def check_self_contained(html, page):
-    assert "script" not in page.tags
-    for tag, name, value in page.attributes:
-        assert not name.startswith("on")
-        if name in {"src", "href", "xlink:href", "action", "data"}:
-            assert value.startswith(("data:image/png;base64,", "#")), (tag, name, value[:80])
-    assert not re.search(r"@import|url\((?!#)", html)
-    assert "default-src 'none'" in html
 
 
 def test_one_page_that_needs_nothing_else(whole):
