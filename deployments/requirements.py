@@ -12,7 +12,10 @@ from pathlib import Path
 def requirements(extras: list[str]) -> list[str]:
     """The dependencies of pyproject.toml and of these extras."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-    return [*project["dependencies"], *(one for name in extras for one in project["optional-dependencies"][name])]
+    return [
+        *project["dependencies"],
+        *(one for name in extras for one in project["optional-dependencies"][name]),
+    ]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from tasks.devices import LIMIT, available
+from tasks.devices import GPUS, available
 
 PREFECT_FILE = Path(__file__).with_name("prefect.yaml")
 POOLS = {
@@ -30,7 +30,7 @@ def main() -> None:
     artifacts = urlparse(os.environ.get("PERCASYM_ARTIFACTS", ""))
     if artifacts.scheme == "s3":
         make_bucket(artifacts.netloc)
-    print(f"{LIMIT}: {available(int(os.environ.get('PERCASYM_DEVICES') or 0) or None)}", flush=True)
+    print(f"{GPUS}: {available(int(os.environ.get('PERCASYM_DEVICES') or 0) or None, GPUS)}", flush=True)
     for name, description in POOLS.items():
         make_pool(name, description)
     command = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(PREFECT_FILE)]

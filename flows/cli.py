@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from flows import cli_data, cli_models, cli_results, cli_up
+from flows import cli_data, cli_home, cli_models, cli_results, cli_up
 from percasym import __version__
 from percasym.errors import PercasymError
 from percasym.home import DEFAULT, VARIABLE, Home
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(cli_data.commands)
 app.add_typer(cli_models.commands)
 app.add_typer(cli_results.commands)
+app.add_typer(cli_home.commands)
 app.add_typer(cli_up.commands)
 
 UsageError: Any = typer.BadParameter.mro()[1]  # typer exports no name for it
@@ -131,7 +132,7 @@ def report(
     uri = Tracker.current().latest(name, "report")
     if uri is None:
         raise PercasymError(f"there is no finished study called {name!r} in {home}")
-    folder = fetch(uri, Home.current().work / "fetched" / "report")
+    folder = fetch(uri, Home.current().work / "fetched" / uri.split("/")[-2])
     if out is not None:
         shutil.copytree(folder, out, dirs_exist_ok=True)
     typer.echo((out or folder) / "report.html")

@@ -35,7 +35,7 @@ def evaluate(config: StudyConfig, model: str) -> str:
         flow_run(model, "evaluation", config, measured=model) as run,
     ):
         data, measured = measure(config, run.id, model, find_model(model))
-        return str(conclude(run, {"generate": data, f"evaluate {model}": measured}).path / SUMMARY)
+        return str(conclude(run, {"generate": data, "evaluate": measured}).path / SUMMARY)
 
 
 def measure(

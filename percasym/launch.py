@@ -27,13 +27,17 @@ TAIL = 20  # lines of a failed child's standard error that are shown
 PATIENCE = 10.0  # seconds between asking a child to end and killing it
 
 
-Gate = Callable[[int], AbstractContextManager[Any]]
+Gate = Callable[[int], AbstractContextManager[Mapping[str, str]]]
+
+
+def _open(devices: int) -> AbstractContextManager[Mapping[str, str]]:
+    return nullcontext({})
 
 
 class Slots:
     """How many children may work at a time, and whether new ones may still start."""
 
-    def __init__(self, number: int, gate: Gate = lambda devices: nullcontext()) -> None:
+    def __init__(self, number: int, gate: Gate = _open) -> None:
         self.free = threading.BoundedSemaphore(number)
         self.gate = gate
         self.closed = False
@@ -75,10 +79,11 @@ def run(
     if ranks > 1:
         arguments = ["torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", *arguments]
     slots = _slots
-    with slots.free, slots.gate(devices) if devices else nullcontext(), log.open("w") as errors:
+    gate = slots.gate if devices else _open
+    with slots.free, gate(devices) as shown, log.open("w") as errors:
         if slots.closed:
             raise RuntimeError(f"{module} was not started: the study is ending")
-        process = start(arguments, stdout=subprocess.PIPE, stderr=errors, threads=threads)
+        process = start(arguments, stdout=subprocess.PIPE, stderr=errors, threads=threads, environment=shown)
         slots.busy.add(process)
         try:
             assert process.stdout is not None
@@ -144,12 +149,13 @@ def current_slots() -> Slots:
 
 
 @contextmanager
-def slots(number: int, gate: Gate = lambda devices: nullcontext()) -> Iterator[None]:
+def slots(number: int, gate: Gate = _open) -> Iterator[None]:
     """Within, at most `number` children of `run` work at a time; an error that leaves it ends all of them.
 
     Args:
         gate: makes of a number of devices a context that is entered when they are free, and left when they
-            are no longer needed: for work outside of this process that wants the same ones.
+            are no longer needed, as work outside of this process may want the same ones. What it yields goes
+            over the child's environment.
     """
     global _slots
     before, _slots = _slots, Slots(number, gate)

@@ -70,12 +70,14 @@ class Tracker:
         return Run(self, run.info.run_id, run.info.artifact_uri)
 
     def run(self, run_id: str) -> "Run | None":
-        """The run of that id; None if it has been deleted."""
+        """The run of that id; None if there is none, or it has been deleted."""
         try:
             run = self.client.get_run(run_id)
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             return None
-        return Run(self, run_id, run.info.artifact_uri)
+        return Run(self, run_id, run.info.artifact_uri) if run.info.lifecycle_stage == "active" else None
 
     def latest(self, study: str, stage: str) -> str | None:
         """The artifact of a stage of the latest finished study called `study`; None without one."""
@@ -264,12 +266,14 @@ def fetch(uri: str, folder: Path) -> Path:
     """The artifact at `uri` as a local folder: itself if it is one, else a download kept in `folder`."""
     if is_local(uri):
         return local_path(uri)
-    if not folder.exists():
-        aside = folder.with_name(folder.name + ".part")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        from mlflow.artifacts import download_artifacts  # which takes half a second to import
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(folder.name + ".lock")):  # several stages want one input at the same time
+        if not folder.exists():
+            aside = folder.with_name(folder.name + ".part")
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir()
+            from mlflow.artifacts import download_artifacts  # which takes half a second to import
 
-        download_artifacts(artifact_uri=uri, dst_path=str(aside))
-        aside.rename(folder)
+            Path(download_artifacts(artifact_uri=uri, dst_path=str(aside))).rename(folder)
+            shutil.rmtree(aside)
     return folder

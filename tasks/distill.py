@@ -99,5 +99,8 @@ def _teacher(work: Work, config: DistillSection) -> Iterator[Any]:
     else:
         devices = work.machine.tensor_parallel * work.machine.data_parallel
         log = work.scratch / "server.log"
-        with launch.current_slots().gate(devices), serving(engine, log=log) as address:
+        with (
+            launch.current_slots().gate(devices) as shown,
+            serving(engine, log=log, environment=shown) as address,
+        ):
             yield lambda shard: settings(address, shard)

@@ -161,7 +161,8 @@ class Stage:
         record = Home.current().results / key
         with stage_lock(key):
             if record.exists():
-                if _read(record).intact():
+                known = _read(record)
+                if known and known.intact():
                     tell(self.name, parameters["label"], "hit", 1.0)
                 else:
                     record.unlink()
@@ -233,8 +234,12 @@ def stage(children: Sequence[str] = ()) -> Callable[[Callable[..., None]], Stage
     return lambda body: Stage(body, children)
 
 
-def _read(record: Path) -> Reference:
-    return Reference.model_validate(ResultRecord.deserialize(record.read_bytes()).result)
+def _read(record: Path) -> Reference | None:
+    """What Prefect has kept; None if a process was killed, or the disk full, while it was written."""
+    try:
+        return Reference.model_validate(ResultRecord.deserialize(record.read_bytes()).result)
+    except ValueError:
+        return None
 
 
 def _paths(value: Any) -> Any:

@@ -25,7 +25,11 @@ FAREWELL = 10.0
 
 @contextmanager
 def serving(
-    config: EngineConfig, host: str = "127.0.0.1", port: int = 0, log: Path | None = None
+    config: EngineConfig,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    log: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Starts vLLM's server with the model of `config`; yields its address once it answers.
 
@@ -34,12 +38,13 @@ def serving(
     Args:
         port: 0 takes a free one.
         log: gets what the server says; by default a temporary file, which stays if the server does not start.
+        environment: goes over ours, for the server.
 
     Raises:
         PercasymError: vLLM is not installed, the model is not there, or the server does not come up.
     """
     arguments = engine_arguments(config, sees(config.model))
-    environment = vllm_environment(config)
+    environment = {**vllm_environment(config), **(environment or {})}
     port = port or _free_port(host)
     address = f"http://{host}:{port}"
     kept = log or Path(tempfile.mkdtemp(prefix="percasym-vllm-")) / "server.log"

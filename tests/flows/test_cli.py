@@ -67,7 +67,7 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     [
         *("study", "sweep", "report", "presets", "generate", "import", "export"),
         *("evaluate", "adopt", "serve", "score", "coupling", "audit-surrogates", "up", "reevaluate"),
-        *("compare", "gallery", "runs"),
+        *("compare", "gallery", "runs", "gc", "doctor", "backup", "restore"),
     ],
 )
 def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str]) -> None:

