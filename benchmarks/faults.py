@@ -18,8 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from fixtures.team import team
 from fixtures.tiny import SETTINGS, form
 from fixtures.up import running_up
 
-from flows.server import LOOPBACK, free_port, prefect, prepare
+from flows.server import prefect_server
 from percasym.home import VARIABLE, Home
 
 NAME = "faults"
@@ -51,7 +51,12 @@ def main() -> None:
     path = record.HERE / "results" / "faults.json"
     kept = options.only and path.exists()
     found = json.loads(path.read_text())["figures"] if kept else {}
-    with tempfile.TemporaryDirectory() as folder, one_server(Path(folder) / "server"):
+    # One Prefect server for all studies that are commands: theirs would take ten seconds to start each.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        prefect_server(Home(Path(folder) / "server")) as wait,
+    ):
+        wait()
         home = Path(folder) / "unbroken"
         start = time.monotonic()
         said = finish(study(home))
@@ -197,33 +202,12 @@ FAULTS: dict[str, Callable[..., dict[str, Any]]] = {
 ROOT = {"postgres", "disk"}
 
 
-@contextmanager
-def one_server(folder: Path) -> Iterator[None]:
-    """One Prefect server for all studies that are commands: theirs would take ten seconds to start each."""
-    home = Home(folder)
-    prepare(home)
-    server = prefect(home, LOOPBACK, port := free_port())
-    server.start()
-    try:
-        server.wait()
-        SERVER["PREFECT_API_URL"] = f"http://{LOOPBACK}:{port}/api"
-        SERVER["PREFECT_HOME"] = str(home.prefect)
-        yield
-    finally:
-        server.stop()
-
-
-SERVER: dict[str, str] = {}
-
-
 def study(home: Path) -> "subprocess.Popen[str]":
     settings = {"name": NAME, "arms": "token_mean", "rl_arms": "", **SETTINGS}
     command = [sys.executable, "-m", "flows.cli", "study", "--home", str(home)]
     for field, value in settings.items():
         command += ["--set", f"{field}={value}"]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **SERVER}
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
