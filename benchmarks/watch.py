@@ -1,10 +1,10 @@
-"""Scheduled re-evaluation: does it tell a model that has become worse, and keep silent about one that has not?
+"""Re-evaluation on a schedule: does it tell a model that has become worse, and keep silent about others?
 
     make study && python benchmarks/watch.py --home .percasym
 
-In a copy of the home: `percasym up --reevaluate 1m` is left alone until three re-evaluations of mini@best have
-ended; after the second, noise is added to the weights. And in another copy 20 re-evaluations in which nothing
-has changed: a model that responds greedily then answers its items as before, and no figure may have fallen.
+In a copy of the home: `percasym up --reevaluate 1m` is left alone until three re-evaluations of mini@best
+have ended; after the second, noise is added to the weights. And in another copy 20 re-evaluations in which
+nothing has changed: a model that responds greedily answers its items as before, and nothing may have fallen.
 """
 
 import argparse
