@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from flows import cli_data, cli_home, cli_models, cli_results, cli_up
+from flows.console import HomeFolder
 from percasym import __version__
 from percasym.errors import PercasymError
 from percasym.home import DEFAULT, VARIABLE, Home
@@ -38,9 +40,6 @@ Settings = Annotated[
     typer.Option("--set", metavar="FIELD=VALUE", help="Changes a setting; a,b is a list. May be repeated."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Everything random follows from it.")]
-HomeFolder = Annotated[
-    Path, typer.Option("--home", envvar=VARIABLE, help="Where studies, models and their records are kept.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -189,8 +188,8 @@ def _conclude(outcome: Any) -> None:
     """Says what was found, and where the rest is."""
     from rich.console import Console
 
+    from flows.server import running
     from percasym.tables import model_table
-    from percasym.tracking import Tracker
 
     Console().print(
         model_table(
@@ -201,8 +200,11 @@ def _conclude(outcome: Any) -> None:
         )
     )
     typer.echo(f"report   {outcome.report}")
-    typer.echo(f"runs     mlflow ui --backend-store-uri '{Tracker.current().address}'")
-    typer.echo(f"flows    PREFECT_HOME='{Home.current().prefect}' prefect server start")
+    if up := running(Home.current()):
+        typer.echo(f"flows    {up.prefect}")
+        typer.echo(f"runs     {up.mlflow}")
+    else:
+        typer.echo(f"flows and runs   percasym up --home {shlex.quote(str(Home.current().root))}")
 
 
 def main() -> None:

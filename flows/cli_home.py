@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.console import progress_bar, show
+from flows.console import HomeFolder, progress_bar, show
 from percasym.errors import PercasymError
 from percasym.home import DEFAULT, VARIABLE, Home
 
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-HomeFolder = Annotated[
-    Path, typer.Option("--home", envvar=VARIABLE, help="Where studies, models and their records are kept.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.console import show
+from flows.console import HomeFolder, show
 from percasym.errors import PercasymError
 from percasym.home import DEFAULT, VARIABLE
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-HomeFolder = Annotated[
-    Path, typer.Option("--home", envvar=VARIABLE, help="Where studies, models and their records are kept.")
-]
 Data = Annotated[
     Path | None, typer.Option(help="Data set whose items were answered, if MLflow does not know it.")
 ]

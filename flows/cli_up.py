@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from flows.console import HomeFolder
 from percasym.home import DEFAULT, VARIABLE, Home
 
 commands = typer.Typer()
@@ -15,9 +16,7 @@ commands = typer.Typer()
 
 @commands.command()
 def up(
-    home: Annotated[
-        Path, typer.Option(envvar=VARIABLE, help="Where studies, models and their records are kept.")
-    ] = Path(DEFAULT),
+    home: HomeFolder = Path(DEFAULT),
     check: Annotated[
         bool, typer.Option("--check", help="Only say what runs; exit code 1 if not all does.")
     ] = False,

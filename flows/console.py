@@ -1,11 +1,18 @@
-"""What commands have in common on a terminal: a bar, tables or JSON."""
+"""What commands have in common: where the home folder is; on a terminal a bar, tables or JSON."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+from percasym.home import VARIABLE
+
+HomeFolder = Annotated[
+    Path, typer.Option("--home", envvar=VARIABLE, help="Where studies, models and their records are kept.")
+]
 
 
 def show(found: Any, as_json: bool, tables: Callable[[Any], Iterable[Any]]) -> None:

@@ -45,6 +45,7 @@ class _Watch:
     def __init__(self, version: Version, config: StudyConfig, run: Run, occasion: str) -> None:
         self.version, self.run = version, run
         self.name = f"{version.name}@{version.alias}"
+        self.fallen: list[Change] = []
         seed = int(digest("fresh", self.name, occasion)[:7], 16)
         model = str(version.checkpoint)
         self.stages: dict[str, PrefectFuture[Reference]] = {}
@@ -53,8 +54,8 @@ class _Watch:
             self.stages |= {f"generate {kind}": data, f"evaluate {kind}": measured}
         run.params({"fresh_seed": seed})
 
-    def conclude(self, margin: float) -> "list[dict[str, Any]]":
-        """Waits for the evaluations, compares them, and writes down what was found."""
+    def conclude(self, margin: float) -> list[dict[str, Any]]:
+        """Waits for the evaluations, compares them, writes down what was found; a line for each figure."""
         fixed, fresh = (
             _rows(conclude(self.run, self._of(kind), prefix))
             for kind, prefix in (("fixed", ""), ("fresh", "fresh/"))
@@ -130,7 +131,7 @@ def reevaluate(
         )
     occasion = datetime.datetime.now(datetime.UTC).isoformat()
     configs = [_config(version, items, settings) for version in watched]
-    with launch.slots(configs[0].workers, device_slots), ExitStack() as stack:
+    with launch.slots(max(config.workers for config in configs), device_slots), ExitStack() as stack:
         watches = []
         for version, config in zip(watched, configs, strict=True):
             tags = {"model": version.name, "alias": version.alias, "version": version.number}

@@ -28,7 +28,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def page() -> Iterator[playwright.Page]:
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = driver.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page(viewport={"width": 1300, "height": 1000}, color_scheme="light")
         page.set_default_timeout(60_000)
         yield page
@@ -75,7 +77,8 @@ def test_a_study_from_the_form_to_the_comparison(up: Running, page: playwright.P
     picture(page, "prefect-artifact")
     page.goto(f"{up.prefect}/artifacts")
     page.get_by_text("accuracy-token-mean", exact=True).first.click()
-    page.get_by_role("cell", name="a_p", exact=True).first.wait_for()
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    page.get_by_text("a_p", exact=True).first.wait_for()
 
     page.goto(f"{up.mlflow}/#/experiments/1/runs?workflowType=machine_learning")
     search = page.get_by_placeholder("metrics.rmse")
@@ -90,4 +93,5 @@ def test_a_study_from_the_form_to_the_comparison(up: Running, page: playwright.P
     page.get_by_text("Comparing 2 Runs").wait_for()
     for figure in ("a", "a_p", "a_r"):
         page.get_by_role("link", name=figure, exact=True).wait_for()
+    page.get_by_role("link", name="format", exact=True).scroll_into_view_if_needed()
     picture(page, "mlflow-comparison")

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixtures.tiny import SETTINGS as TINY
 
 from flows.evaluate import evaluate
 from flows.reevaluate import Fell, reevaluate
@@ -28,25 +29,8 @@ from tasks.progress import Event
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("study")]
 
 SETTINGS: dict[str, Any] = {
+    **TINY,
     "name": "tiny",
-    "train_items": 32,
-    "validation_items": 4,
-    "test_items": 6,
-    "perception_share": 0.3,
-    "hidden_size": 32,
-    "layers": 1,
-    "heads": 2,
-    "kv_heads": 1,
-    "mlp_size": 32,
-    "vision_layers": 1,
-    "pretrain_items": 16,
-    "pretrain_steps": 3,
-    "sft_steps": 4,
-    "warmup_steps": 1,
-    "log_every": 2,
-    "validate_every": 4,
-    "validation_limit": 2,
-    "max_new_tokens": 16,
     "arms": ["token_mean"],
     "rl_arms": [],
     "rl_items": 4,
