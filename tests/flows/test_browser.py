@@ -93,5 +93,5 @@ def test_a_study_from_the_form_to_the_comparison(up: Running, page: playwright.P
     page.get_by_text("Comparing 2 Runs").wait_for()
     for figure in ("a", "a_p", "a_r"):
         page.get_by_role("link", name=figure, exact=True).wait_for()
-    page.get_by_role("link", name="format", exact=True).scroll_into_view_if_needed()
+    page.get_by_role("link", name="a", exact=True).scroll_into_view_if_needed()
     picture(page, "mlflow-comparison")
