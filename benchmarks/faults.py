@@ -124,6 +124,21 @@ def _killed_server(folder: Path, unbroken: Mapping[str, str], command: str) -> d
         return {"study": told(state), "at the next start": told(again)}
 
 
+def killed_own(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
+    """kill -9 of the Prefect server that `percasym study` has started for itself."""
+    process = study(folder, own_server=True)
+    wait_for(lambda: descendants(process.pid, "percasym.sft"))
+    for victim in descendants(process.pid, "prefect server start"):
+        victim.kill()
+    said = finish(process)
+    again = None
+    if said.returncode:
+        again = finish(study(folder, own_server=True)).returncode
+        assert again == 0
+    check(folder, unbroken)
+    return {"exit code": said.returncode, "said": said.stderr.splitlines()[-1], "at the next start": again}
+
+
 def killed_postgres(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
     """kill -9 of PostgreSQL, behind Prefect and MLflow, for ten seconds in the middle of a study."""
     folder.mkdir()
@@ -192,6 +207,7 @@ def cancelled(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
 
 FAULTS: dict[str, Callable[..., dict[str, Any]]] = {
     "flow": killed_flow,
+    "own": killed_own,
     "prefect": killed_prefect,
     "mlflow": killed_mlflow,
     "postgres": killed_postgres,
@@ -202,7 +218,7 @@ FAULTS: dict[str, Callable[..., dict[str, Any]]] = {
 ROOT = {"postgres", "disk"}
 
 
-def study(home: Path) -> "subprocess.Popen[str]":
+def study(home: Path, own_server: bool = False) -> "subprocess.Popen[str]":
     settings = {"name": NAME, "arms": "token_mean", "rl_arms": "", **SETTINGS}
     command = [sys.executable, "-m", "flows.cli", "study", "--home", str(home)]
     for field, value in settings.items():

@@ -9,9 +9,10 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from percasym.errors import PercasymError
 from percasym.home import Home
 
 PATIENCE = 180.0  # seconds; a first start writes the database's tables, which takes a slow machine a while
+PERIOD = 0.5  # seconds between two looks at servers
+HASTE = 60.0  # seconds: servers that have ended more often than that within are not started again
+RESTARTS = 5
 FAREWELL = 5.0  # seconds for writing down the last states of runs
 LOOPBACK = "127.0.0.1"
 
@@ -176,14 +180,38 @@ def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
     server.log.unlink(missing_ok=True)
     server.start()
 
+    stopped = threading.Event()
+    keeper = threading.Thread(target=keep, args=([server], stopped), daemon=True)
+
     def wait() -> str:
         server.wait()
+        keeper.start()
         return address
 
     try:
         yield wait
     finally:
+        stopped.set()
+        if keeper.is_alive():
+            keeper.join()
         server.stop()
+
+
+def keep(servers: Sequence[Server], stopped: threading.Event) -> None:
+    """Starts again what has ended, until it is `stopped`.
+
+    Raises:
+        PercasymError: a server ends again and again.
+    """
+    ended: list[float] = []
+    while not stopped.wait(PERIOD):
+        for server in servers:
+            if not server.alive:
+                now = time.monotonic()
+                ended = [moment for moment in ended if now - moment < HASTE] + [now]
+                if len(ended) > RESTARTS:
+                    raise PercasymError(f"{server.name} ends again and again: see {server.log}")
+                server.start()
 
 
 def prepare(home: Home) -> None:

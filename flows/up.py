@@ -7,20 +7,17 @@ not be imported before its settings are made.
 
 import os
 import socket
-import time
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import Timeout
 
-from flows.server import LOOPBACK, Server, Up, answers, prefect, prepare, running, up_lock, use_prefect
+from flows.server import LOOPBACK, Server, Up, answers, keep, prefect, prepare, running, up_lock, use_prefect
 from percasym.errors import PercasymError
 from percasym.home import Home
 
-PERIOD = 0.5  # seconds between two looks at the servers
-HASTE = 60.0  # seconds: a server that has ended more often than that within is not started again
-RESTARTS = 5
 MIN_PASSWORD = 12  # characters that MLflow wants
 PASSWORDS = ("PREFECT_SERVER_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD")
 
@@ -80,7 +77,7 @@ def up(
         aside.write_text(found.model_dump_json())
         aside.replace(home.up)
         ready(found)
-        _watch(servers)
+        keep(servers, threading.Event())  # until an interruption
     finally:
         home.up.unlink(missing_ok=True)
         for server in reversed(servers):
@@ -99,20 +96,6 @@ def check(home: Home) -> dict[str, str | None]:
         "MLflow": found.mlflow if answers(f"{found.mlflow}/health") else None,
         "deployments": str(_serving_log(home)) if _serving(home) else None,
     }
-
-
-def _watch(servers: list[Server]) -> None:
-    """Starts again what has ended, for ever."""
-    ended: list[float] = []
-    while True:
-        time.sleep(PERIOD)
-        for server in servers:
-            if not server.alive:
-                now = time.monotonic()
-                ended = [moment for moment in ended if now - moment < HASTE] + [now]
-                if len(ended) > RESTARTS:
-                    raise PercasymError(f"{server.name} ends again and again: see {server.log}")
-                server.start()
 
 
 def _mlflow(home: Home, host: str, port: int, found: Up) -> Server:
