@@ -1,15 +1,21 @@
 """What the Prefect UI offers: forms that a person can fill in without reading code, and schedules."""
 
 import asyncio
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect.events.schemas.automations import AutomationCore
 
 from flows import forms
 from flows.deployments import deployments, parse_schedule
+from flows.reevaluate import FELL
 from percasym.errors import PercasymError
 from percasym.presets import load_preset
 
@@ -70,3 +76,11 @@ def test_what_is_left_empty_is_as_the_preset() -> None:
     )
     assert (config.seed, config.puzzle, config.arms, config.rl_arms) == (3, "graph_coloring", ["ngdiff"], [])
     assert config.sft_steps == 900  # settings come last
+
+
+def test_the_automation_of_the_documentation_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "daily-use.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    fields = yaml.safe_load(block.replace("ID_OF_A_NOTIFICATION_BLOCK", str(uuid4())))
+    (automation,) = (AutomationCore.model_validate(one) for one in fields["automations"])
+    assert automation.trigger.expect == {FELL}
