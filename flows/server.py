@@ -6,7 +6,6 @@ killed. This module must not import prefect: it sets what prefect reads when it 
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import threading
@@ -17,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
@@ -30,6 +30,7 @@ HASTE = 60.0  # seconds: servers that have ended more often than that within are
 RESTARTS = 5
 FAREWELL = 5.0  # seconds for writing down the last states of runs
 LOOPBACK = "127.0.0.1"
+MARK = "PERCASYM_SERVER"  # environment variable by which the descendants of a server are known
 
 SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -69,16 +70,19 @@ class Server:
     process: "subprocess.Popen[str] | None" = None
 
     def start(self) -> None:
-        """Starts it; what a killed one has left behind is ended first."""
+        """Starts it; what a killed one has left behind, which may still hold its port, is ended first."""
+        mark = {MARK: f"{os.getpid()} {self.name}"}
         if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            for process in psutil.process_iter(["environ"]):
+                if (process.info["environ"] or {}).get(MARK) == mark[MARK]:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
         with self.log.open("a") as output:
             self.process = launch.start(
                 self.command,
                 stdout=output.fileno(),
                 stderr=subprocess.STDOUT,
-                environment=self.environment,
+                environment={**self.environment, **mark},
             )
 
     @property

@@ -136,13 +136,20 @@ def test_a_cancelled_run_leaves_no_process_behind(studied: Running) -> None:
 
 
 def test_a_server_that_was_killed_is_started_again(studied: Running) -> None:
-    servers = [
-        process
-        for process in psutil.Process(studied.process.pid).children()
-        if "mlflow" in process.cmdline() or "prefect" in process.cmdline()
-    ]
-    assert len(servers) == 2
-    for server in servers:
+    def family() -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.Process(studied.process.pid).children()
+            if "mlflow" in process.cmdline() or "prefect" in process.cmdline()
+        ]
+
+    killed = family()
+    assert len(killed) == 2
+    descendants = [process for server in killed for process in server.children(recursive=True)]
+    assert len(descendants) > 1
+    for server in killed:
         server.kill()
     state = studied.ended(studied.start("study", **form("daily")))
     assert state["state_type"] == "COMPLETED", state["state"]["message"]
+    assert len(family()) == 2
+    assert not [process for process in descendants if process.is_running()]
