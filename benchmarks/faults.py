@@ -38,7 +38,7 @@ from percasym.home import VARIABLE, Home
 NAME = "faults"
 PATIENCE = 900.0  # seconds for a study
 FAMILY = 10.0  # seconds in which a cancelled run may leave processes behind
-DISK = 3  # MB, too few for a study
+DISK = 4  # MB, too few for a study
 
 
 def main() -> None:
