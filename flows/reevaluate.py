@@ -79,7 +79,7 @@ class _Watch:
         tracker = Tracker.current()
         stage = tracker.run(tracker.tag(run_id, "stage.evaluate.fixed") or "")
         if stage is None:
-            raise PercasymError(f"{self.name}: the evaluation to compare with has been deleted from MLflow")
+            raise PercasymError("the evaluation to compare with has been deleted from MLflow")
         return read_results(fetch(stage.uri, Home.current().work / "fetched" / stage.id) / RESULTS)
 
     def _line(self, gap: Gap, change: Change | None) -> dict[str, Any]:
@@ -130,22 +130,43 @@ def reevaluate(
             f"{' or '.join(aliases)}: run a study, or take another alias"
         )
     occasion = datetime.datetime.now(datetime.UTC).isoformat()
-    configs = [_config(version, items, settings) for version in watched]
-    with launch.slots(max(config.workers for config in configs), device_slots), ExitStack() as stack:
-        watches = []
-        for version, config in zip(watched, configs, strict=True):
+    configs, doubts = _configs(watched, items, settings)
+    workers = max((config.workers for config in configs.values()), default=1)
+    table = []
+    watches = []
+    with launch.slots(workers, device_slots), ExitStack() as stack:
+        for version, config in configs.items():
             tags = {"model": version.name, "alias": version.alias, "version": version.number}
             name = f"{version.name}@{version.alias}"
             entered = flow_run(name, "reevaluation", config, study=version.name, **tags)
-            run = stack.enter_context(entered)
-            watches.append(_Watch(version, config, run, occasion))
-        table = [line for watch in watches for line in watch.conclude(margin)]
-    show_table("reevaluation", table, "Registered models, measured again")
-    if fallen := [watch for watch in watches if watch.fallen]:
-        for watch in fallen:
-            _tell(watch)
-        raise Fell("; ".join(_reason(watch.name, watch.fallen) for watch in fallen))
+            watches.append(_Watch(version, config, stack.enter_context(entered), occasion))
+        for watch in watches:  # one that cannot be measured does not keep the others from it
+            try:
+                table += watch.conclude(margin)
+            except Exception as error:
+                doubts.append(f"{watch.name}: {error}")
+    if table:
+        show_table("reevaluation", table, "Registered models, measured again")
+    fallen = [watch for watch in watches if watch.fallen]
+    for watch in fallen:
+        _tell(watch)
+    reasons = [_reason(watch.name, watch.fallen) for watch in fallen] + doubts
+    if reasons:
+        raise (Fell if fallen else PercasymError)("; ".join(reasons))
     return f"{len(watches)} models held"
+
+
+def _configs(
+    watched: Iterable[Version], items: int, settings: dict[str, Any]
+) -> tuple[dict[Version, StudyConfig], list[str]]:
+    """How each version was measured by its study, and why this is not known of others."""
+    configs, doubts = {}, []
+    for version in watched:
+        try:
+            configs[version] = _config(version, items, settings)
+        except PercasymError as error:
+            doubts.append(f"{version.name}@{version.alias}: {error}")
+    return configs, doubts
 
 
 def _config(version: Version, items: int, settings: dict[str, Any]) -> StudyConfig:
@@ -153,9 +174,7 @@ def _config(version: Version, items: int, settings: dict[str, Any]) -> StudyConf
     tracker = Tracker.current()
     study = tracker.tag(version.run, PARENT)
     if study is None:
-        raise PercasymError(
-            f"{version.name}@{version.alias} was made by no study, so its test items are unknown"
-        )
+        raise PercasymError("it was made by no study, so its test items are unknown")
     return StudyConfig.read(tracker.params(study), settings).for_testing(items=items)
 
 
