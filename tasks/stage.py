@@ -15,7 +15,9 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import Any, get_type_hints
 
 from prefect import task
@@ -42,9 +44,11 @@ FILES = ("puzzle", "teacher_prompt")  # settings that may name a file, whose con
 FOLDERS = ("teacher",)  # ... or a folder
 DATASETS = {"generate", "distill"}  # stages whose artifact is a data set
 RUN_FILE = "run"
+HEAVY = ("percasym.distillation", "percasym.report", "percasym.report.gallery", "scipy.stats")
 REFERENCE = "reference"  # the tag of a finished stage's run
 
 _locks = StageLocks()
+_importing = Lock()
 
 
 class Reference(BaseModel, frozen=True):
@@ -188,6 +192,7 @@ class Stage:
                 run.params({**config.model_dump(mode="json"), **settings})
                 _log_inputs(run, inputs)
                 progress = Progress(self.name, label)
+                _import_heavy()
                 self.body(Work(folder, scratch, label, run, machine, progress), config, **_paths(inputs))
                 content, seal = digests(folder)
                 reference = Reference(
@@ -220,6 +225,14 @@ class Stage:
             run = tracker.start(name, {PARENT: study, "stage": self.name, "label": label, "key": key})
             remembered.write_text(run.id)
         return run
+
+
+def _import_heavy() -> None:
+    """Imports what stages take seconds to import, in one thread: two that import at the same moment what
+    imports each other may see modules that are half there. Where all is cached nothing is imported."""
+    with _importing:
+        for name in HEAVY:
+            import_module(name)
 
 
 FULL = ("No space left on device", "Disk quota exceeded", "File too large")
