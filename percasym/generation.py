@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from percasym.config import DataSection
 from percasym.datasets import GROUP_ROWS, Row, generate_rows, write_shard
 from percasym.puzzles import Split, load_puzzle
+from percasym.sections import DataSection
 
 # A constant, and no setting: what decides the bytes of a data set must not depend on how the work is shared.
 FILE_ROWS = 10_000

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from percasym import launch
-from percasym.config import AuditSection
+from percasym.sections import AuditSection
 from tasks.show import show_table
 from tasks.stage import Work, stage
 from tasks.training import ROLLOUTS

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import replace
 
 from percasym import launch
-from percasym.config import BaseSection
+from percasym.sections import BaseSection
 from percasym.sft.config import SFTConfig
 from tasks.stage import Work, stage
 from tasks.training import train

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from percasym import launch
-from percasym.config import EvaluationSection
+from percasym.sections import EvaluationSection
 from tasks.stage import Work, stage
 
 CAPTIONS = "captions.jsonl"

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from percasym.config import Section
+from percasym.sections import Section
 from tasks.records import model_records, sweep_points
 from tasks.show import show_markdown
 from tasks.stage import Work, stage

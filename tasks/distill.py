@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from percasym import launch
-from percasym.config import DistillSection
 from percasym.errors import PercasymError
 from percasym.home import Home
+from percasym.sections import DistillSection
 from percasym.seeding import digest
 from tasks.shards import over_shards
 from tasks.show import show_response, show_table

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from percasym import launch
-from percasym.config import EvaluationSection
+from percasym.sections import EvaluationSection
 from tasks.show import show_summary
 from tasks.stage import Work, stage
 

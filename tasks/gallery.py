@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from percasym.config import Section
+from percasym.sections import Section
 from tasks.evaluate import RESULTS
 from tasks.records import label
 from tasks.show import show_failures

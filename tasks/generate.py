@@ -6,7 +6,7 @@ wherever and in whatever order its files are made.
 
 from collections import Counter
 
-from percasym.config import DataSection
+from percasym.sections import DataSection
 from tasks.shards import over_shards
 from tasks.show import show_samples
 from tasks.stage import Work, stage

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from percasym.config import RLSection
 from percasym.grpo.config import GRPOConfig
 from percasym.grpo.verl.config import VerlConfig
+from percasym.sections import RLSection
 from tasks.caption import CAPTIONS
 from tasks.show import show_training
 from tasks.stage import VOLATILE, Work, stage

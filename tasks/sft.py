@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from percasym.config import SFTSection
+from percasym.sections import SFTSection
 from percasym.sft.config import SFTConfig
 from tasks.show import show_training
 from tasks.stage import VOLATILE, Work, stage

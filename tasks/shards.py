@@ -27,8 +27,8 @@ from prefect.results import ResultStore
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from percasym import launch
-from percasym.config import MachineSection
 from percasym.errors import PercasymError
+from percasym.sections import MachineSection
 from percasym.seeding import digest
 
 ADDRESSES = {"ray": "RAY_ADDRESS", "dask": "DASK_SCHEDULER_ADDRESS"}  # environment variables

@@ -20,6 +20,7 @@ PLUMBING = {
         "percasym.home",
         "percasym.launch",
         "percasym.presets",
+        "percasym.sections",
         "percasym.tracking",
     ),
     *("tasks.locks", "tasks.progress", "tasks.shards", "tasks.show", "tasks.sources", "tasks.stage"),

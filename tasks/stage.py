@@ -28,9 +28,10 @@ from prefect.results import ResultRecord  # type: ignore[attr-defined]
 from prefect.transactions import IsolationLevel
 from pydantic import BaseModel
 
-from percasym.config import MachineSection, Section, StudyConfig
+from percasym.config import StudyConfig
 from percasym.errors import PercasymError
 from percasym.home import Home
+from percasym.sections import MachineSection, Section
 from percasym.seeding import digest
 from percasym.tracking import PARENT, Run, Tracker, fetch, is_local, local_path
 from tasks.locks import StageLocks, stage_lock

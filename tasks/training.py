@@ -4,7 +4,7 @@ import shutil
 from typing import Any
 
 from percasym import launch
-from percasym.config import PostTrainingSection, TrainerSection
+from percasym.sections import PostTrainingSection, TrainerSection
 from percasym.training.config import TrainingConfig
 from tasks.stage import VOLATILE, Work
 

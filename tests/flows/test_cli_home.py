@@ -15,8 +15,8 @@ import pytest
 from fixtures.command import call
 from prefect import flow
 
-from percasym.config import EvaluationSection
 from percasym.presets import load_preset
+from percasym.sections import EvaluationSection
 from percasym.tracking import Tracker
 from tasks import progress
 from tasks.flow_run import flow_run

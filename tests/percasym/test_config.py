@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from percasym.config import BaseSection, DataSection, EvaluationSection, SFTSection, StudyConfig
+from percasym.config import StudyConfig
 from percasym.errors import PercasymError
 from percasym.presets import PRESETS, load_preset, parse_settings, preset_text
+from percasym.sections import BaseSection, DataSection, EvaluationSection, SFTSection
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from percasym import generation, launch
-from percasym.config import DataSection
 from percasym.datasets import gather_shards, generate_rows, iter_split
 from percasym.errors import PercasymError
 from percasym.generation import FILE_ROWS, Shard, files, make, plan
 from percasym.puzzles import Split
+from percasym.sections import DataSection
 
 SIZES: dict[Split, int] = {"train_sft": 5, "train_rl": 3, "validation": 2, "test": 1}
 

@@ -9,9 +9,9 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 
-from percasym.config import Section
 from percasym.presets import load_preset
 from percasym.report import ReportInput
+from percasym.sections import Section
 from percasym.tracking import Tracker, local_path
 from tasks.gallery import gallery
 from tasks.stage import Reference, Work, stage

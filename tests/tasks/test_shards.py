@@ -18,10 +18,10 @@ from prefect import flow
 from prefect.settings import PREFECT_API_URL
 
 from percasym import generation, launch
-from percasym.config import MachineSection
 from percasym.datasets import content_digest, split_names
 from percasym.errors import PercasymError
 from percasym.presets import load_preset
+from percasym.sections import MachineSection
 from percasym.tracking import Tracker
 from tasks import progress
 from tasks.generate import generate
@@ -189,7 +189,7 @@ def test_a_child_that_dies_is_started_again_and_a_killed_process_leaves_nobody_b
     program = f"""
         from pathlib import Path
         from percasym import launch
-        from percasym.config import MachineSection
+        from percasym.sections import MachineSection
         from tasks.shards import over_shards
         if __name__ == "__main__":
             machine = MachineSection(workers=2, runner={runner!r})

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from prefect import flow
 
-from percasym.config import EvaluationSection, StudyConfig
+from percasym.config import StudyConfig
 from percasym.errors import PercasymError
 from percasym.presets import load_preset
+from percasym.sections import EvaluationSection
 from percasym.tracking import Tracker, local_path
 from tasks import progress
 from tasks.progress import Event
@@ -254,7 +255,7 @@ def test_an_error_comes_through_and_marks_the_run(home: Path, events: list[Event
 
 
 def test_an_empty_input_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from percasym.config import BaseSection
+    from percasym.sections import BaseSection
     from tasks.base import base
 
     monkeypatch.chdir(tmp_path)
