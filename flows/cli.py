@@ -15,7 +15,7 @@ import typer
 from flows import cli_data, cli_home, cli_models, cli_results, cli_up
 from flows.console import HomeFolder
 from percasym import __version__
-from percasym.errors import PercasymError
+from percasym.errors import DISK_IS_FULL, PercasymError, tells_of_full_disk
 from percasym.home import DEFAULT, VARIABLE, Home
 
 if TYPE_CHECKING:
@@ -223,9 +223,7 @@ def main() -> None:
 
             _stop(explain(error))
         if _disk_is_full(error):
-            _stop(
-                "the disk is full: free some space and run the same command again; what is finished is kept"
-            )
+            _stop(DISK_IS_FULL)
         raise
     raise SystemExit(code)
 
@@ -236,12 +234,9 @@ def _stop(message: str) -> NoReturn:
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error: databases tell it in words of their own."""
+    """Whether a full disk is behind an error, however far."""
     while error is not None:
-        if any(
-            words in str(error)
-            for words in ("No space left on device", "disk is full", "Disk quota exceeded")
-        ):
+        if tells_of_full_disk(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from percasym.errors import PercasymError
 from percasym.grpo.verl.config import check_reach
@@ -18,17 +18,11 @@ from percasym.sections import (
     BaseSection,
     DataSection,
     DistillSection,
-    EvaluationSection,
-    GroupSection,
     MachineSection,
     NameSection,
-    PostTrainingSection,
-    PuzzleSection,
     RLSection,
     Section,
     SFTSection,
-    TeacherSection,
-    TrainerSection,
 )
 from percasym.sft.weighting import parse_weighting
 
@@ -37,21 +31,8 @@ class Experiment(SFTSection, RLSection, AuditSection, BaseSection, DistillSectio
     """All that decides what comes out."""
 
 
-def _in_order(schema: dict[str, Any]) -> None:
-    """Puts the form's fields in the order of the method, which inheritance does not."""
-    sections: list[type[Section]] = [
-        *(NameSection, PuzzleSection, DataSection, DistillSection, TeacherSection),
-        *(BaseSection, SFTSection, RLSection, GroupSection, AuditSection, PostTrainingSection),
-        *(TrainerSection, EvaluationSection, MachineSection),
-    ]
-    names = [name for section in sections for name in section.__annotations__]
-    schema["properties"] = {name: schema["properties"][name] for name in names}
-
-
 class StudyConfig(MachineSection, Experiment):
     """A study: one base model, post-trained in several ways, each measured by a, a_p and a_r."""
-
-    model_config = ConfigDict(json_schema_extra=_in_order)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from pydantic import BaseModel
 
-from percasym.errors import PercasymError
+from percasym.errors import DISK_IS_FULL, PercasymError, tells_of_full_disk
 
 TAIL = 20  # lines of a failed child's standard error that are shown
 PATIENCE = 10.0  # seconds between asking a child to end and killing it
@@ -176,8 +176,8 @@ def _failure(module: str, code: int, log: list[str]) -> Exception:
     tail = "\n".join(log[-TAIL:])
     if code == 2 and log:
         return PercasymError(log[-1].removeprefix("Error: ").removeprefix("error: "))
-    if "No space left on device" in tail:
-        return PercasymError("the disk is full: free some space and run the same command again")
+    if tells_of_full_disk(tail):
+        return PercasymError(DISK_IS_FULL)
     if code < 0:
         name = signal.Signals(-code).name
         hint = "; the machine may have run out of memory" if name == "SIGKILL" else ""

@@ -29,7 +29,7 @@ from prefect.transactions import IsolationLevel
 from pydantic import BaseModel
 
 from percasym.config import StudyConfig
-from percasym.errors import PercasymError
+from percasym.errors import PercasymError, tells_of_full_disk
 from percasym.home import Home
 from percasym.sections import MachineSection, Section
 from percasym.seeding import digest
@@ -209,9 +209,10 @@ class Stage:
                 run.tags({REFERENCE: reference.model_dump_json()})
         except BaseException as error:
             tell(self.name, label, "failed")
-            if isinstance(error, OSError) and error.strerror in FULL:
+            reason = error.strerror or "" if isinstance(error, OSError) else ""
+            if tells_of_full_disk(reason):
                 raise PercasymError(
-                    f"{name}: {error.strerror.lower()} in {work}: free some space, then run the same command"
+                    f"{name}: {reason.lower()} in {work}: free some space, then run the same command"
                 ) from error
             raise
         shutil.rmtree(work, ignore_errors=True)
@@ -234,9 +235,6 @@ def _import_heavy() -> None:
     with _importing:
         for name in HEAVY:
             import_module(name)
-
-
-FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 def stage(children: Sequence[str] = ()) -> Callable[[Callable[..., None]], Stage]:
