@@ -41,12 +41,7 @@ async def deployments(reevaluate: str = "") -> list[RunnerDeployment]:
     }
     flows = (forms.study, forms.sweep, forms.evaluate, forms.reevaluate, forms.report)
     return [
-        await flow.ato_deployment(
-            flow.name,
-            description=(flow.description or "").partition("\n")[0],
-            entrypoint_type=EntrypointType.MODULE_PATH,
-            **more[flow.name],
-        )
+        await flow.ato_deployment(flow.name, entrypoint_type=EntrypointType.MODULE_PATH, **more[flow.name])
         for flow in flows
     ]
 

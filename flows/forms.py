@@ -4,10 +4,10 @@ A field that is left as it is stands for what the preset says. Every setting of 
 by a line of `settings`, as after `--set` on the command line. The UI shows what the docstrings say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from prefect import flow
+from prefect import Flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
@@ -36,12 +36,22 @@ def _config(preset: str, seed: int, puzzle: str, settings: Sequence[str], **fiel
     return load_preset(preset, {**changes, "seed": seed, **parse_settings(settings)})
 
 
+def _form(run_name: str | Callable[[], str] | None = None) -> Callable[[Callable[..., Any]], Flow[..., Any]]:
+    """Makes a flow of a function; deployments show the first line of its docstring."""
+
+    def form(function: Callable[..., Any]) -> Flow[..., Any]:
+        says = (function.__doc__ or "").partition("\n")[0]
+        return Flow(function, name=function.__name__, description=says, flow_run_name=run_name)
+
+    return form
+
+
 def _name() -> str:
     filled = flow_run.parameters
     return str(filled.get("name") or filled.get("preset") or "study")
 
 
-@flow(name="study", flow_run_name=_name)
+@_form(_name)
 def study(
     preset: Preset = "mini",
     name: str = "",
@@ -80,7 +90,7 @@ def study(
     return studying.study.fn(_config(preset, seed, puzzle, settings, **fields))
 
 
-@flow(name="sweep", flow_run_name=_name)
+@_form(_name)
 def sweep(
     preset: Preset = "mini",
     name: str = "",
@@ -107,7 +117,7 @@ def sweep(
     return studying.study.fn(config.over(lams, alphas))
 
 
-@flow(name="evaluate", flow_run_name="evaluate {model}")
+@_form("evaluate {model}")
 def evaluate(
     model: str,
     preset: Preset = "mini",
@@ -132,7 +142,7 @@ def evaluate(
     return evaluation.evaluate.fn(_config(preset, seed, puzzle, settings, **fields), model)
 
 
-@flow(name="reevaluate")
+@_form()
 def reevaluate(
     aliases: list[str] = WATCHED,
     models: list[str] = NONE,
@@ -153,7 +163,7 @@ def reevaluate(
     return reevaluation.reevaluate.fn(aliases, models, test_items, margin / 100, parse_settings(settings))
 
 
-@flow(name="report", flow_run_name="report {study}")
+@_form("report {study}")
 def report(study: str = "mini") -> str:
     """Write the report of a finished study again, as after a change to its figures.
 

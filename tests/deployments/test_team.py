@@ -10,6 +10,8 @@ from fixtures.team import BUCKET, Team, team
 from fixtures.tiny import form
 from mlflow import MlflowClient
 
+from flows import forms
+
 # A busy machine is no failure; and the tests go on one from the other, so one worker runs them all.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200), pytest.mark.xdist_group("team")]
 
@@ -51,6 +53,7 @@ def test_deployments_wait_in_their_pools(servers: Team) -> None:
     assert {one["work_pool_name"] for one in found.values()} == {"percasym-cpu", "percasym-gpu"}
     assert found["study"]["entrypoint"] == "flows.forms.study"
     assert found["study-gpu"]["parameters"]["preset"] == "gpu-mini"
+    assert found["study-gpu"]["description"] == forms.study.description
     assert "preset" in found["study"]["parameter_openapi_schema"]["properties"]
     alone = found["reevaluate"]
     assert alone["global_concurrency_limit"]["limit"] == 1
