@@ -12,7 +12,7 @@ from fixtures.up import Running, running_up
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200), pytest.mark.xdist_group("up")]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200), pytest.mark.xdist_group("browser")]
 
 PATIENT = 600_000.0  # ms
 SMALL = {"train_items": "64", "test_items": "12", "sft_steps": "4"}
