@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 import yaml
 
+IMPORTED = "-imported-"  # in the ids of rows that were taken over from elsewhere
+
 BODY = """
 # {title}
 
@@ -84,7 +86,7 @@ class _Split(NamedTuple):
     rows: int
     distinct: int  # puzzles
     responses: int
-    taken: int  # over from elsewhere, as `percasym import` marks in ids
+    taken: int  # over from elsewhere
     puzzles: Counter[str]  # rows of each `puzzle`
 
 
@@ -99,7 +101,7 @@ def _count(shards: Iterable[Path]) -> _Split:
                 for row in batch.to_pylist():
                     rows += 1
                     responses += bool(row["response"])
-                    taken += "-imported-" in row["id"]
+                    taken += IMPORTED in row["id"]
                     distinct.add(hashlib.blake2b(row["ground_truth"].encode(), digest_size=8).digest())
                     specs[row["puzzle"]] += 1
     return _Split(rows, len(distinct), responses, taken, specs)

@@ -40,7 +40,6 @@ def write_import_card(folder: Path, source: str, report: "ImportReport") -> None
 
     path = folder / "README.md"
     card = DatasetCard(path.read_text())
-    card.data["license"] = None
     card.text = BODY.format(
         title=f"percasym: {Path(source).name}",
         source=Path(source).name if Path(source).is_dir() else source,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from percasym.dataset_card import IMPORTED
 from percasym.datasets import Row
 from percasym.errors import PercasymError
 from percasym.images import open_image
@@ -52,7 +53,7 @@ def verify(values: Mapping[str, Any], split: str, number: int, told: Puzzle[Any]
     open_image(image)
     puzzle, instance = read_puzzle(text, told)
     row = {
-        "id": f"{puzzle.name}-{split}-imported-{number}",
+        "id": f"{puzzle.name}-{split}{IMPORTED}{number}",
         "query": query,
         "image": image,
         "ground_truth": text,
