@@ -14,9 +14,11 @@ def group_advantages(rewards: Tensor, normalisation: Normalisation) -> Tensor:
     """Rewards (groups, responses) less the mean of their group; but for Dr. GRPO in units of its deviation.
 
     The deviation is that of a sample (n - 1), as in verl and TRL. A group whose rewards are all the same has
-    no advantages.
+    no advantages: exactly 0, where the mean of eight times 0.7 is not 0.7 in floating point, and dividing by
+    the deviation would make a step of that rounding error.
     """
-    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    equal = rewards.amax(dim=1, keepdim=True) == rewards.amin(dim=1, keepdim=True)
+    centred = (rewards - rewards.mean(dim=1, keepdim=True)).masked_fill(equal, 0.0)
     if normalisation == "dr_grpo":
         return centred
     return centred / (rewards.std(dim=1, keepdim=True) + _EPSILON)

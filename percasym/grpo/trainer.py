@@ -29,6 +29,7 @@ from percasym.training.distributed import Ranks
 from percasym.training.log import StepLog
 
 ROLLOUTS = "rollouts.jsonl"
+NOTHING_LEARNT = {"loss": 0.0, "clipped": 0.0}
 
 
 def train(config: GRPOConfig) -> Path:
@@ -70,19 +71,14 @@ class Run(run.TrainingRun[GRPOConfig]):
         self.reference = TokenLogProbabilities(self._start()) if config.kl else None
         self.window: list[dict[str, float]] = []
 
-    def step_gradient(self, logged: bool) -> Sequence[Tensor]:
+    def step_gradient(self, logged: bool) -> Sequence[Tensor] | None:
         config = self.config
         began = time.perf_counter()
         numbers = rows_of_step(len(self.rows), config.seed, self.step, config.prompts)
         groups = self._roll_out([self.rows[int(number)] for number in numbers])
         sampled = time.perf_counter()
         lessons = self._lessons(groups)
-        gradient, found = self._gradient(lessons)
-        figures = [found]
-        for _ in range(1, config.updates):
-            self.update(gradient)
-            gradient, found = self._gradient(lessons)
-            figures.append(found)
+        gradient, figures = self._updates(lessons) if lessons else (None, [NOTHING_LEARNT])
         ended = time.perf_counter()
         records = [[rollout.record(self.step + 1) for rollout in group] for group in groups]
         for record in (record for group in records for record in group):
@@ -97,6 +93,16 @@ class Run(run.TrainingRun[GRPOConfig]):
             }
         )
         return gradient
+
+    def _updates(self, lessons: Sequence[Lesson]) -> tuple[Sequence[Tensor], list[dict[str, float]]]:
+        """Follows all gradients of a step but the last, and returns that one, with the figures of each."""
+        gradient, found = self._gradient(lessons)
+        figures = [found]
+        for _ in range(1, self.config.updates):
+            self.update(gradient, run.learning_rate(self.config, self.step))
+            gradient, found = self._gradient(lessons)
+            figures.append(found)
+        return gradient, figures
 
     @cached_property
     def rollouts(self) -> StepLog:
@@ -191,7 +197,7 @@ class Run(run.TrainingRun[GRPOConfig]):
         gradient = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters]
         for parameter in self.parameters:
             parameter.grad = None
-        figures = {"loss": loss_sum, "clipped": clipped / max(total, 1)}
+        figures = {"loss": loss_sum, "clipped": clipped / total}
         if self.reference:
-            figures["kl"] = apart / max(total, 1)
+            figures["kl"] = apart / total
         return gradient, figures

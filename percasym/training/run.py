@@ -65,8 +65,9 @@ class TrainingRun(ABC, Generic[Config]):
         self.checkpoints = Checkpoints(config.out / "checkpoints")
 
     @abstractmethod
-    def step_gradient(self, logged: bool) -> Sequence[Tensor]:
-        """The gradient of this step, of each of `parameters`, over all ranks.
+    def step_gradient(self, logged: bool) -> Sequence[Tensor] | None:
+        """The gradient of this step, of each of `parameters`, over all ranks; None if there is nothing to
+        learn: then the optimizers rest, which even without a gradient would follow their momentum.
 
         Args:
             logged: whether `record` will be asked for after this step.
@@ -120,15 +121,18 @@ class TrainingRun(ABC, Generic[Config]):
         # Every step draws (dropout) from a stream of its own: no restart or validation changes it.
         torch.manual_seed(int(digest("step", config.seed, self.step, self.ranks.rank)[:15], 16))
         logged = self.step == 0 or (self.step + 1) % config.log_every == 0 or self.step + 1 == config.steps
-        rate = self.update(self.step_gradient(logged))
+        rate = learning_rate(config, self.step)
+        gradient = self.step_gradient(logged)
+        if gradient is not None:
+            self.update(gradient, rate)
         self.step += 1
         self.seconds += time.perf_counter() - began
         if logged:
             line = {"kind": "train", "step": self.step, **self.record()}
             self.log.write({**line, "learning_rate": rate, "seconds": self.seconds})
 
-    def update(self, gradient: Sequence[Tensor]) -> float:
-        """One step of the optimizers; returns the learning rate."""
+    def update(self, gradient: Sequence[Tensor], rate: float) -> None:
+        """One step of the optimizers at the learning rate `rate`."""
         norm = math.sqrt(self.ranks.dot(gradient, gradient))
         if not math.isfinite(norm):
             raise PercasymError(
@@ -137,13 +141,11 @@ class TrainingRun(ABC, Generic[Config]):
         shrink = min(1.0, self.config.max_grad_norm / max(norm, 1e-12))
         for parameter, value in zip(self.parameters, gradient, strict=True):
             parameter.grad = value.mul_(shrink)
-        rate = learning_rate(self.config, self.step)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return rate
 
     def _validate(self) -> dict[str, Any]:
         config, figures = self.config, {}

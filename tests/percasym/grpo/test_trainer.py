@@ -151,6 +151,35 @@ def test_a_config_out_of_range_is_refused(rl: GRPOConfig, change: dict[str, Any]
         GRPOConfig.model_validate({**rl.model_dump(), **change})
 
 
+@pytest.mark.parametrize("reward", [0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("normalisation", ["grpo", "dr_grpo", "dapo"])
+def test_responses_of_one_worth_teach_nothing(
+    rl: GRPOConfig, tmp_path: Path, reward: float, normalisation: str
+) -> None:
+    """No weight moves, by momentum or decay neither: every group is without spread."""
+    constant = tmp_path / "constant.py"
+    constant.write_text(f"def worth(group):\n    return [{reward}] * len(group.responses)\n")
+    changes = {"reward": f"surrogate:{constant}:worth:1", "normalisation": normalisation, "steps": 3}
+    equal = rl.model_copy(update={**changes, "weight_decay": 0.1, "updates": 2})
+    train(equal)
+    before, after = load_file(Path(rl.model) / "model.safetensors"), weights(equal)
+    assert all(torch.equal(before[name], after[name]) for name in after)
+    assert {line["no_spread"] for line in lines(equal)} == {1.0}
+
+
+def test_a_step_without_spread_rests_the_momentum(rl: GRPOConfig) -> None:
+    rl.out.mkdir()
+    run = Run(rl, Ranks())
+    run.update([torch.ones_like(parameter) for parameter in run.parameters], 1e-3)
+    before = [parameter.detach().clone() for parameter in run.parameters]
+    run.step_gradient = lambda logged: None  # type: ignore[method-assign]
+    run.record = dict  # type: ignore[method-assign]
+    run.log = run.open_log("metrics.jsonl", echo=False)
+    run._one_step()
+    assert run.step == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, run.parameters, strict=True))
+
+
 def test_more_prompts_than_rows_are_refused(rl: GRPOConfig) -> None:
     with pytest.raises(PercasymError, match="more than the 8 rows"):
         train(rl.model_copy(update={"prompts": 9}))
