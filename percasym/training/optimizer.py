@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedModel
 
 from percasym.training.config import TrainingConfig
+from percasym.training.muon import Muon
 
 
 def build_optimizers(
@@ -35,10 +36,5 @@ def build_optimizers(
     )
     if not matrices:
         return [adamw]
-    muon = Muon(
-        matrices,
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )
+    muon = Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay)
     return [muon, adamw]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from torch import nn
-from torch.optim import Muon
 
 from percasym.models import load
 from percasym.sft.config import SFTConfig
+from percasym.training.muon import Muon
 from percasym.training.optimizer import build_optimizers
 
 
