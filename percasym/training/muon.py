@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-# Of the quintic a X + b (X X') X + c (X X')^2 X, chosen for a steep slope at 0: after five iterations singular
-# values lie between .7 and 1.2, which is near enough to 1.
+# Of the quintic a X + b (X X') X + c (X X')^2 X, chosen for a steep slope at 0: after five iterations
+# singular values lie between .7 and 1.2, which is near enough to 1.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 RMS = 0.2  # of AdamW's updates: of this size, Muon's share its learning rate (arXiv 2502.16982, eq. 4)
