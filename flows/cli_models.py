@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.console import bar, progress_bar, quieten, show
+from percasym.engines import LONGEST
 
 commands = typer.Typer()
 
@@ -17,6 +18,7 @@ Engine = Annotated[
     typer.Option(help="transformers; vllm; or server: --server, or one of vLLM's that is started."),
 ]
 Precision = Annotated[str, typer.Option(help="auto (as saved), float32 or bfloat16.")]
+MaxNewTokens = Annotated[int, typer.Option(min=8, help="Tokens at which a response is cut off.")]
 AtOnce = Annotated[int, typer.Option("--batch-size", min=1, help="Responses that are generated at a time.")]
 Context = Annotated[int, typer.Option(min=0, help="Longest sequence in vLLM, in tokens; 0: the model's own.")]
 TensorParallel = Annotated[int, typer.Option(min=1, help="GPUs that share one copy of the model, in vLLM.")]
@@ -33,7 +35,7 @@ def evaluate(
     modes: Annotated[
         str, typer.Option(help="end_to_end (a, a_p), oracle (a_r), or both.")
     ] = "end_to_end,oracle",
-    max_new_tokens: Annotated[int, typer.Option(min=8, help="Longest response.")] = 1024,
+    max_new_tokens: MaxNewTokens = LONGEST,
     temperature: Annotated[float, typer.Option(min=0, help="0: always the most probable token.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
     engine: Engine = "transformers",
@@ -186,7 +188,7 @@ def audit_surrogates(
     surrogates: Annotated[
         str, typer.Option(help="Names, or path/to/file.py:function, by commas; none: all that are possible.")
     ] = "",
-    max_new_tokens: Annotated[int, typer.Option(min=8, help="Longest response.")] = 1024,
+    max_new_tokens: MaxNewTokens = LONGEST,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:

@@ -8,7 +8,7 @@ from prefect.futures import PrefectFuture
 
 from percasym import launch
 from percasym.config import StudyConfig
-from percasym.metrics import FIGURES
+from percasym.metrics import FIGURES, READING
 from percasym.tracking import Run, find_model
 from tasks.devices import device_slots
 from tasks.evaluate import SUMMARY
@@ -53,5 +53,5 @@ def conclude(run: Run, stages: dict[str, PrefectFuture[Reference]], prefix: str 
     run.link({name: reference.run for name, reference in references.items()})
     last = references[list(references)[-1]]
     summary: dict[str, Any] = json.loads((last.path / SUMMARY).read_text())
-    run.metrics({name: (summary[name] or {}).get("value") for name in FIGURES}, prefix=prefix)
+    run.metrics({name: (summary[name] or {}).get("value") for name in (*FIGURES, *READING)}, prefix=prefix)
     return last

@@ -13,7 +13,7 @@ from flows.stand_ins import prepare
 from percasym import launch
 from percasym.config import StudyConfig
 from percasym.grpo.verl.config import check_installed
-from percasym.metrics import FIGURES
+from percasym.metrics import FIGURES, READING
 from percasym.rewards import BEST, chosen
 from percasym.tracking import Tracker
 from tasks.base import base
@@ -133,9 +133,8 @@ def study(config: StudyConfig) -> Outcome:
         )
         summaries = {name: json.loads(Path(path).read_text()) for name, path in outcome.summaries.items()}
         for name, summary in summaries.items():
-            run.metrics(
-                {figure: (summary[figure] or {}).get("value") for figure in FIGURES}, prefix=f"{name}/"
-            )
+            shares = {figure: (summary[figure] or {}).get("value") for figure in (*FIGURES, *READING)}
+            run.metrics(shares, prefix=f"{name}/")
         show_study(
             {labels[name]: summary for name, summary in summaries.items()},
             links,

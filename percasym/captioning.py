@@ -17,7 +17,7 @@ from pydantic import Field
 
 from percasym import child
 from percasym.datasets import read_split
-from percasym.engines import Engine, Request, Sampling
+from percasym.engines import LONGEST, Engine, Request, Sampling
 from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
 from percasym.response import parse
@@ -32,7 +32,7 @@ class CaptioningConfig(EngineConfig, frozen=True):
     dataset: str = Field(description="Data set: a folder")
     split: str = Field(default="train_rl", description="Split to caption")
     out: Path = Field(description="File of the captions")
-    max_new_tokens: int = Field(default=1024, gt=0, description="Where a caption is given up")
+    max_new_tokens: int = Field(default=LONGEST, gt=0, description="Where a caption is given up")
 
 
 def captions(engine: Engine, rows: Iterable[Mapping[str, Any]], max_tokens: int) -> Iterator[tuple[str, str]]:

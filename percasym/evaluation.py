@@ -24,7 +24,7 @@ from pydantic import Field
 
 from percasym import child
 from percasym.datasets import content_digest, read_split
-from percasym.engines import Completion, Engine, Request, Sampling
+from percasym.engines import LONGEST, Completion, Engine, Request, Sampling
 from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
 from percasym.judgement import score
@@ -50,6 +50,8 @@ SCHEMA = pa.schema(
         ("a_own", pa.bool_()),
         ("format", pa.bool_()),
         ("complete", pa.bool_()),
+        ("caption_read", pa.bool_()),
+        ("answer_read", pa.bool_()),
         ("cause", pa.string()),
         ("tokens", pa.int64()),
         ("finish_reason", pa.string()),
@@ -64,7 +66,7 @@ class EvaluationConfig(EngineConfig, frozen=True):
     split: str = Field(default="test", description="Split to measure on")
     out: Path = Field(description="Folder of the results")
     limit: int | None = Field(default=None, gt=0, description="Take only this many items, the first ones")
-    max_new_tokens: int = Field(default=1024, gt=0, description="Where a response is cut off")
+    max_new_tokens: int = Field(default=LONGEST, gt=0, description="Where a response is cut off")
     temperature: float = Field(default=0.0, ge=0, description="0: always the most probable token")
     top_p: float = Field(default=1.0, gt=0, le=1, description="Probability that is sampled from")
     seed: int = Field(default=0, description="Seed of the sampling")

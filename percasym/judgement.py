@@ -31,6 +31,10 @@ class Score:
     """Well formed: each of the four tags once, in order, nothing around them (`Response.well_formed`)."""
     complete: bool
     """There are a caption and an answer to judge, whatever else there is."""
+    caption_read: bool
+    """The caption describes some puzzle, right or wrong, in a way that can be read."""
+    answer_read: bool
+    """The answer can be read, right or wrong."""
     characters: int
     """Length of the whole text."""
 
@@ -61,6 +65,9 @@ def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
         a_own=own,
         format=response.well_formed,
         complete=response.caption is not None and response.answer is not None,
+        caption_read=response.caption is not None
+        and puzzle.read_perception(response.caption, instance) is not None,
+        answer_read=response.answer is not None,
         characters=len(text),
     )
 

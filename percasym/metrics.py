@@ -19,6 +19,10 @@ RESAMPLED_AT_ONCE = 1 << 18  # items; 2 MB stay in the cache
 Mode = Literal["end_to_end", "oracle"]
 Outcome = Literal["right", "lucky", "perception", "reasoning", "both", "format"]
 FIGURES = ("a", "a_p", "a_r")
+READING = ("caption_unread", "answer_unread", "cut_off", "answer_unread_r", "cut_off_r")
+"""What stands beside the figures, for a text that cannot be read says nothing of sight or reasoning: of the
+end-to-end rows the shares without a caption, or an answer, that can be read, and of those cut off at the
+token limit; with _r those of the oracle rows."""
 CAUSES: tuple[Outcome, ...] = ("perception", "reasoning", "both", "format")
 
 
@@ -39,9 +43,11 @@ class Row(TypedDict):
     a_own: bool | None
     format: bool
     complete: bool
+    caption_read: bool | None
+    answer_read: bool
     cause: Outcome | None  # of the end-to-end row, once `with_causes` has seen the oracle row
     tokens: int | None  # generated ones; null where only a text is known
-    finish_reason: str | None
+    finish_reason: str | None  # "length": cut off at the token limit; null where that is not known
 
 
 def result_row(
@@ -60,6 +66,8 @@ def result_row(
         a_own=score.a_own if own else None,
         format=score.format,
         complete=score.complete,
+        caption_read=score.caption_read if own else None,
+        answer_read=score.answer_read,
         cause=None,
         tokens=tokens,
         finish_reason=finish_reason,
@@ -169,9 +177,10 @@ def summarise(rows: Iterable[Row]) -> dict[str, Any]:
     """The figures of one model on one split; `as_json` writes them.
 
     Estimates: `a`, `a_p`, `a_own` and `format` of the end-to-end rows, `a_r` of the oracle rows (None without
-    them), and beside them the partial credits `a_partial`, `a_p_partial`, `a_r_partial`. Counts: `causes` of
-    the wrong answers, and `lucky` right ones, which are no cause. `lengths`: per mode the mean `tokens` (None
-    if unknown) and `characters`.
+    them), and beside them the partial credits `a_partial`, `a_p_partial`, `a_r_partial`. Shares of texts
+    that could not be judged: see `READING`; None where nobody knows why a text ended. Counts: `causes` of the
+    wrong answers, and `lucky` right ones, which are no cause. `lengths`: per mode the mean `tokens` (None if
+    unknown) and `characters`.
 
     Raises:
         PercasymError: there is no end-to-end row.
@@ -191,6 +200,11 @@ def summarise(rows: Iterable[Row]) -> dict[str, Any]:
         "a_r_partial": _mean(oracle, "a_partial") if oracle else None,
         "a_own": _share(own, "a_own"),
         "format": _share(own, "format"),
+        "caption_unread": _unread(own, "caption_read"),
+        "answer_unread": _unread(own, "answer_read"),
+        "cut_off": _cut_off(own),
+        "answer_unread_r": _unread(oracle, "answer_read") if oracle else None,
+        "cut_off_r": _cut_off(oracle),
         "causes": {name: outcomes[name] for name in CAUSES},
         "lucky": outcomes["lucky"],
         "lengths": {"end_to_end": _lengths(own), "oracle": _lengths(oracle) if oracle else None},
@@ -266,6 +280,16 @@ def _share(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate:
 
 def _mean(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate:
     return bootstrap([row[column] for row in rows])
+
+
+def _unread(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate:
+    return wilson(sum(not row[column] for row in rows), len(rows))
+
+
+def _cut_off(rows: Sequence[Mapping[str, Any]]) -> Estimate | None:
+    """The share of the responses that ended at the token limit, of those of which it is known."""
+    reasons = [row["finish_reason"] for row in rows if row["finish_reason"] is not None]
+    return wilson(reasons.count("length"), len(reasons)) if reasons else None
 
 
 def _lengths(rows: list[Row]) -> dict[str, float | None]:

@@ -5,6 +5,9 @@ A file of responses has one JSON object a line; keys other than these are ignore
     {"id": "sudoku-test-0-17", "response": "<caption> ... </caption> ... <answer> ... </answer>"}
     {"id": "sudoku-test-0-17", "response": "...", "mode": "oracle"}
 
+A line may also say why its text ended, {"finish_reason": "length"} where it was cut off at a limit, as
+servers tell it; then the share of these is a figure.
+
 It holds one response for every item of the split, and if it has any of mode "oracle", one of these for every
 item as well. An oracle response is what the model wrote after the right caption was put into its mouth:
 either the whole text, which begins with that caption, or only what follows it. A text that begins with
@@ -34,6 +37,7 @@ class ResponseLine(NamedTuple):
     id: str
     mode: Mode
     text: str
+    finish_reason: str | None = None
 
 
 def audit(
@@ -85,7 +89,8 @@ def score_responses(dataset: str | Path, responses: str | Path, split: str) -> l
             if text is None:
                 refused.append(line)
             else:
-                rows.append(result_row(item["id"], mode, text, score(puzzle, instance, text)))
+                judged = score(puzzle, instance, text)
+                rows.append(result_row(item["id"], mode, text, judged, finish_reason=line.finish_reason))
     if refused:
         raise PercasymError(
             f"{path}: {_some(refused, 'oracle response')} with a wrong caption at the beginning; "
@@ -126,7 +131,10 @@ def _response_line(data: bytes, number: int, place: str) -> ResponseLine:
     mode = value.get("mode", "end_to_end")
     if mode not in MODES:
         raise PercasymError(f"{place}: no mode {_shown(mode)}; use one of {', '.join(MODES)}, or none")
-    return ResponseLine(number, value["id"], mode, value["response"])
+    ended = value.get("finish_reason")
+    if not isinstance(ended, str | None):
+        raise PercasymError(f'{place}: finish_reason is no text: write "length" or "stop", or leave it out')
+    return ResponseLine(number, value["id"], mode, value["response"], ended)
 
 
 def _index(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from percasym.engines import LONGEST
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.rewards import parse_reward
 
@@ -153,7 +154,15 @@ class TrainerSection(Section):
     log_every: int = Field(10, ge=1, description="Steps between two points of the training curves.")
 
 
-class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
+class EvaluationSection(Section):
+    """How models are measured."""
+
+    max_new_tokens: int = Field(
+        LONGEST, ge=8, le=131_072, description="Tokens at which a response is cut off; thoughts take some."
+    )
+
+
+class BaseSection(PuzzleSection, TeacherSection, TrainerSection, EvaluationSection):
     """The model before post-training: a checkpoint, or a miniature that is built and pre-trained here."""
 
     model: str = Field(
@@ -192,7 +201,10 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     )
     pretrain_batch_size: int = Field(16, ge=1, le=65_536, description="Rows in one step of pre-training.")
     pretrain_steps: int = Field(
-        600, ge=0, le=10_000_000, description="Steps of pre-training; 0: random weights."
+        600, ge=0, le=10_000_000, description="Steps of pre-training, at most; 0: random weights."
+    )
+    pretrain_target: float = Field(
+        0.0, ge=0, le=1, description="a_r on validation items at which pre-training ends; 0: after its steps."
     )
     pretrain_learning_rate: float = Field(
         2e-3, gt=0, le=1, description="Highest learning rate of pre-training."
@@ -207,12 +219,6 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection):
     def makes_base(self) -> bool:
         """Whether the base model is made here, be it from nothing or from `model`."""
         return self.adapts or not self.model
-
-
-class EvaluationSection(Section):
-    """How models are measured."""
-
-    max_new_tokens: int = Field(1024, ge=8, le=131_072, description="Longest response that is generated.")
 
 
 class PostTrainingSection(TrainerSection, EvaluationSection):

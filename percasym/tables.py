@@ -7,27 +7,37 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-FIGURES = ("a", "a_partial", "a_p", "a_p_partial", "a_r", "a_r_partial", "a_own", "format")
+from percasym.metrics import READING
+
+FIGURES = ("a", "a_partial", "a_p", "a_p_partial", "a_r", "a_r_partial", "a_own", "format", *READING)
 
 
 def model_table(models: Mapping[str, Mapping[str, Any]]) -> Table:
-    """a, a_p, a_r of models in percent with 95 % intervals, from the JSON of `metrics.summarise` of each."""
-    table = Table("model", "a", "a_p", "a_r", "items")
+    """a, a_p, a_r of models in percent with 95 % intervals, and what could not be judged, from the JSON of
+    `metrics.summarise` of each."""
+    table = Table("model", "a", "a_p", "a_r", "unread caption, answer", "cut off", "items")
     for name, summary in models.items():
-        table.add_row(
-            name, *(_percent(summary[figure]) for figure in ("a", "a_p", "a_r")), str(summary["a"]["n"])
-        )
+        figures = [_percent(summary[figure]) for figure in ("a", "a_p", "a_r")]
+        unread = [_share(summary[figure]) for figure in ("caption_unread", "answer_unread")]
+        cut = _share(summary["cut_off"])
+        table.add_row(name, *figures, ", ".join(unread), cut, str(summary["a"]["n"]))
     return table
 
 
 def audit_tables(audit: Mapping[str, Any]) -> list[Table]:
     """What `scoring.audit` says: the figures, the causes of wrong answers, and the comparison if any."""
     other = audit.get("model_b")
-    figures = Table("figure", "share, 95 % interval", *(["model b", "difference", "p"] if other else []))
+    figures = Table(
+        "figure",
+        "share, 95 % interval",
+        *(["model b", "difference", "p"] if other else []),
+        caption=_caution([audit, *([other] if other else [])]),
+        caption_justify="left",
+    )
     for figure in FIGURES:
         row = [figure, _percent(audit[figure])]
         if other:
-            found = audit["comparison"][figure] or {}
+            found = audit["comparison"].get(figure) or {}
             p = found.get("p")
             row += [
                 _percent(other[figure]),
@@ -131,6 +141,20 @@ def _correlation(estimate: Mapping[str, float] | None) -> str:
     if estimate is None:
         return "-"
     return "{value:.2f}  [dim]{low:.2f} to {high:.2f}[/]".format(**estimate)
+
+
+def _caution(summaries: Sequence[Mapping[str, Any]]) -> str | None:
+    """What to mind before the figures are believed: what was cut off or cannot be read counts as wrong."""
+    lines = []
+    if any(found and found["value"] > 0 for s in summaries for found in (s["cut_off"], s["cut_off_r"])):
+        lines.append("Responses were cut off at the token limit and count as wrong: allow more new tokens.")
+    if any(s["caption_unread"]["value"] > 0 for s in summaries):
+        lines.append("Captions that cannot be read count in a_p as wrong, which says nothing of sight.")
+    return "\n".join(lines) or None
+
+
+def _share(estimate: Mapping[str, float] | None) -> str:
+    return "-" if estimate is None else f"{100 * estimate['value']:.1f}"
 
 
 def _percent(estimate: Mapping[str, float] | None) -> str:

@@ -1,17 +1,22 @@
 """The base model: a checkpoint with the study's choices written into it, or a miniature.
 
-A miniature is built from nothing and pre-trained a little on each ability apart.
+A miniature is built from nothing and pre-trained a little on each ability apart, by the luck of its seed for
+fewer or for more steps: until it reasons as well as it is asked to.
 """
 
+import logging
 import os
 import shutil
-from dataclasses import replace
 
 from percasym import launch
-from percasym.sections import BaseSection
+from percasym.diagnostics.records import read_training
+from percasym.sections import BaseSection, MachineSection
 from percasym.sft.config import SFTConfig
-from tasks.stage import Work, stage
+from tasks.devices import local_gpus
+from tasks.stage import VOLATILE, Work, stage
 from tasks.training import train
+
+logger = logging.getLogger("percasym.stages")
 
 SIZES = (
     *("architecture", "hidden_size", "layers", "heads", "kv_heads", "mlp_size"),
@@ -20,6 +25,7 @@ SIZES = (
 
 # About twice the captions' share of the tokens: with more, to reason is learnt later.
 PERCEPTION_WEIGHT = "fixed:0.15"
+VALIDATION_ITEMS = 200  # that the target is measured on: a standard error of 3.5 points at a half
 
 
 @stage(children=("percasym.models.__main__", "percasym.models.adopting", "percasym.sft.__main__"))
@@ -44,21 +50,19 @@ def _adopt(work: Work, config: BaseSection, model: str) -> None:
 
 
 def _miniature(work: Work, config: BaseSection) -> None:
-    # Every later training waits for this one, so it takes the threads of all workers. More threads than cores
-    # would wait for each other at every step.
-    threads = min(work.machine.threads * work.machine.workers, len(os.sched_getaffinity(0)))
-    machine = work.machine.model_copy(update={"threads": threads})
-    work = replace(work, machine=machine)
+    machine = work.machine
     beginning = work.scratch / "beginning"
     model, data = beginning / "model", beginning / "data"
     settings = {
         "size": {name: getattr(config, name) for name in SIZES},
         "puzzle": config.puzzle,
         "puzzle_options": {**config.puzzle_settings("clean"), **config.pretrain_options},
+        "validation_options": config.puzzle_settings("hard"),  # where the picture says least
         "perception_share": config.perception_share,
         "detours": config.detours,
         "seed": config.seed,
         "items": config.pretrain_items,
+        "validation_items": VALIDATION_ITEMS,
         "out": str(beginning),
     }
     for line in launch.run("percasym.models", settings, work.scratch, threads=work.machine.threads):
@@ -70,12 +74,19 @@ def _miniature(work: Work, config: BaseSection) -> None:
         work,
         SFTConfig,
         config,
-        machine.ranks,
+        _ranks(machine, config.pretrain_batch_size),
+        devices=machine.ranks,
         model=str(model),
         dataset=str(data),
         split="pretrain",
         weighting=PERCEPTION_WEIGHT,
         steps=config.pretrain_steps,
+        target=config.pretrain_target,
+        schedule="constant" if config.pretrain_target else "cosine",  # the end is not known beforehand
+        validate_every=config.pretrain_steps if config.pretrain_target else 0,  # at the end alone
+        validation_items=VALIDATION_ITEMS,
+        validation_batch_size=machine.eval_batch_size,
+        max_new_tokens=config.max_new_tokens,
         batch_size=config.pretrain_batch_size,
         micro_batch_size=min(config.pretrain_batch_size, machine.micro_batch_size),
         optimizer="muon",
@@ -84,3 +95,20 @@ def _miniature(work: Work, config: BaseSection) -> None:
         log_every=config.log_every,
         seed=config.seed,
     )
+    if config.pretrain_target:
+        ended = read_training(work.folder / VOLATILE).validation[-1]
+        if ended["a_r"] < config.pretrain_target:
+            logger.warning(
+                "the base ends with a_r %.2f after %d steps, short of pretrain_target=%g: allow more "
+                "pretrain_steps, or ask for less",
+                *(ended["a_r"], ended["step"], config.pretrain_target),
+            )
+
+
+def _ranks(machine: MachineSection, batch_size: int) -> int:
+    """The processes of the pre-training: every later training waits for it, so on CPUs it takes those of all
+    workers. Processes meet once a step, where threads would at every operator, each time for the slowest."""
+    if local_gpus():
+        return machine.ranks
+    most = min(machine.threads * machine.workers, len(os.sched_getaffinity(0)))
+    return max(ranks for ranks in range(1, most + 1) if batch_size % ranks == 0)

@@ -11,6 +11,8 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from percasym.metrics import READING
+
 SAMPLES = 4
 LARGE = 240  # px; the images of miniatures are small
 FIGURES = ("accuracy", "differences", "training_curves", "share_curves", "trade_off", "causes")
@@ -66,10 +68,10 @@ def show_summary(summary: dict[str, Any], model: str) -> None:
     """a, a_p and a_r of one model with their intervals."""
     rows = [
         {"figure": name, **{k: v if k == "n" else f"{v:.3f}" for k, v in summary[name].items()}}
-        for name in ("a", "a_p", "a_r", "a_partial", "a_p_partial", "format")
+        for name in ("a", "a_p", "a_r", "a_partial", "a_p_partial", "format", *READING)
         if summary[name]
     ]
-    show_table(f"accuracy-{model}", rows, f"{model}: share of right items, with 95 % intervals")
+    show_table(f"accuracy-{model}", rows, f"{model}: shares of items, with 95 % intervals")
 
 
 def show_failures(folder: Path, table: Sequence[Mapping[str, Any]], model: str, run: str) -> None:

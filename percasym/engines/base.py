@@ -6,6 +6,10 @@ from typing import Literal, Protocol
 
 from PIL import Image
 
+LONGEST = 8192
+"""Tokens at which a response is cut off, unless somebody says otherwise: one that thinks takes thousands, and
+one that does not ends long before."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -35,7 +39,7 @@ class Sampling:
 
     temperature: float = 0.0
     top_p: float = 1.0
-    max_tokens: int = 1024
+    max_tokens: int = LONGEST
     seed: int = 0
     stop: str = "</answer>"
     log_probabilities: bool = False

@@ -22,7 +22,7 @@ from percasym import child
 from percasym.captioning import captions
 from percasym.datasets import read_split
 from percasym.diagnostics.surrogate_audit import audit_surrogates
-from percasym.engines import Sampling
+from percasym.engines import LONGEST, Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
 from percasym.evaluation import COLUMNS
@@ -52,7 +52,7 @@ class AuditConfig(BaseModel, frozen=True, extra="forbid"):
     )
     teacher: str = Field(default="", description="Checkpoint that captions for the surrogate teacher")
     out: Path | None = Field(default=None, description="File of the rollouts")
-    max_new_tokens: int = Field(default=1024, gt=0, description="Where a response is cut off")
+    max_new_tokens: int = Field(default=LONGEST, gt=0, description="Where a response is cut off")
     seed: int = Field(default=0, description="Of the sampling, at temperature 1")
     precision: Precision = Field(default="auto", description="auto: as saved")
     batch_size: int = Field(default=64, gt=0, description="Responses that are generated at a time")

@@ -1,7 +1,8 @@
 """`python -m percasym.models CONFIG.json`: a miniature and what it is to learn first, ready for the trainer.
 
 Writes OUT/model, an untrained checkpoint that knows the words of a puzzle, and OUT/data, a data set with the
-split `pretrain`. Prints lines {"kind": "progress", "done", "total"}.
+split `pretrain` and, of the puzzles that the model will be measured on, `validation`. Prints lines {"kind":
+"progress", "done", "total"}.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from percasym import child
-from percasym.datasets import Row, write_dataset
+from percasym.datasets import Row, generate_rows, write_dataset
 from percasym.distillation import SolverTeacher
 from percasym.models.pretraining import pretraining_rows
 from percasym.models.tiny import TinyConfig, build_tiny
@@ -26,10 +27,13 @@ class BeginningConfig(BaseModel, frozen=True, extra="forbid"):
     size: TinyConfig
     puzzle: str
     puzzle_options: dict[str, Any]
+    """Of the puzzles to learn from."""
+    validation_options: dict[str, Any]
     perception_share: float
     detours: float
     seed: int
     items: int
+    validation_items: int
     out: Path
 
 
@@ -39,7 +43,9 @@ def prepare(config: BeginningConfig) -> None:
     build_tiny(config.size, puzzle.vocabulary(), config.out / "model")
     teacher = SolverTeacher(config.perception_share, config.detours)
     rows = pretraining_rows(puzzle, teacher, config.seed, config.items)
-    write_dataset(config.out / "data", {"pretrain": _counted(rows, config.items)})
+    measured = load_puzzle(config.puzzle, config.validation_options)
+    validation = generate_rows(measured, "validation", config.seed, config.validation_items)
+    write_dataset(config.out / "data", {"pretrain": _counted(rows, config.items), "validation": validation})
 
 
 def _counted(rows: Iterator[Row], total: int) -> Iterator[Row]:

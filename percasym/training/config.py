@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from percasym.engines import LONGEST
 from percasym.seeding import digest
 
 # What may change between a run and its resumption: none of these changes the result beyond rounding.
@@ -50,10 +51,13 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
     )
     checkpoint_every: int = Field(default=100, gt=0, description="Steps between checkpoints")
     validate_every: int = Field(default=0, ge=0, description="Steps between validations; 0 is never")
+    target: float = Field(
+        default=0, ge=0, le=1, description="a_r on validation items at which training ends early; 0: none"
+    )
     validation_split: str = Field(default="validation", description="Split to validate on")
     validation_items: int = Field(default=64, gt=0, description="Items of a validation")
     validation_batch_size: int = Field(default=64, gt=0, description="Items that are validated at once")
-    max_new_tokens: int = Field(default=1024, gt=0, description="Longest response that is generated")
+    max_new_tokens: int = Field(default=LONGEST, gt=0, description="Longest response that is generated")
     threads: int = Field(default=0, ge=0, description="CPU threads; 0 leaves it to torch")
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from percasym.training.distributed import Ranks, connected
 from percasym.training.log import StepLog
 from percasym.training.model import assemble, load_for_training, save, trained_parameters
 from percasym.training.optimizer import build_optimizers
+from percasym.training.target import Target
 from percasym.training.validation import validate
 
 LAST_RATE = 0.05
@@ -54,12 +55,15 @@ class TrainingRun(ABC, Generic[Config]):
         self.ranks = ranks
         if config.optimizer == "muon" and ranks.sharded:
             raise PercasymError("muon needs whole matrices, and several GPUs share them out: use adamw")
+        if config.target and ranks.sharded:
+            raise PercasymError("a target wants whole models, and several GPUs share one out: leave it 0")
         torch.manual_seed(config.seed)  # of new adapters
         self.model, self.processor = load_for_training(config, str(ranks.device))
         self.module = self.wrap(self.model)
         ranks.shard(self.module, self.model.base_model.language_model.layers)
         self.parameters = list(trained_parameters(self.module).values())
         self.optimizers = build_optimizers(self.model, self.parameters, config)
+        self.target = Target(config)
         self.step = 0
         self.seconds = 0.0
         self.checkpoints = Checkpoints(config.out / "checkpoints")
@@ -86,12 +90,15 @@ class TrainingRun(ABC, Generic[Config]):
         """Goes back to where `progress` was taken."""
 
     def finish_steps(self) -> None:
-        """Goes to the last checkpoint, if there is one, and from there to the end."""
+        """Goes to the last checkpoint, if there is one, and from there to the end, or to the target."""
         config = self.config
         self._resume()
         self.log = self.open_log("metrics.jsonl", echo=True)
-        while self.step < config.steps:
+        while self.step < config.steps and not self.target.reached:
             self._one_step()
+            if self.target.due(self.step):
+                found = self.target.measure(self.model, self.processor, self.ranks)
+                self.log.write({"kind": "target", "step": self.step, **found})
             if config.validate_every and self._due(config.validate_every):
                 self.log.write({"kind": "validation", "step": self.step, **self._validate()})
             if self.step % config.checkpoint_every == 0 and self.step < config.steps:
@@ -159,7 +166,7 @@ class TrainingRun(ABC, Generic[Config]):
         return figures
 
     def _due(self, every: int) -> bool:
-        return self.step % every == 0 or self.step == self.config.steps
+        return self.step % every == 0 or self.step == self.config.steps or self.target.reached
 
     def _save(self) -> None:
         weights, optimizer = (
@@ -167,7 +174,7 @@ class TrainingRun(ABC, Generic[Config]):
             get_optimizer_state_dict(self.module, self.optimizers, options=_WHOLE),
         )
         if self.ranks.first:
-            progress = {"seconds": self.seconds, **self.progress()}
+            progress = {"seconds": self.seconds, "a_r": self.target.a_r, **self.progress()}
             self.checkpoints.save(self.step, weights, optimizer, progress)
         self.ranks.wait()
 
@@ -178,7 +185,7 @@ class TrainingRun(ABC, Generic[Config]):
         self.step, weights, optimizer, progress = last
         set_model_state_dict(self.module, {f"model.{name}": x for name, x in weights.items()}, options=_WHOLE)
         set_optimizer_state_dict(self.module, self.optimizers, optimizer, options=_WHOLE)
-        self.seconds = progress["seconds"]
+        self.seconds, self.target.a_r = progress["seconds"], progress["a_r"]
         self.restore(progress)
 
 

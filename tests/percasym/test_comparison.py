@@ -28,6 +28,7 @@ def rows(bits: list[tuple[bool, bool, bool, bool]]) -> list[Row]:
             values: dict[str, Any] = {"id": str(number), "mode": mode, "text": "", "cause": None, "a": right}
             values |= {"a_partial": float(right), "format": complete, "complete": complete, "tokens": 1}
             values |= {"a_p": a_p if own else None, "a_p_partial": float(a_p) if own else None}
+            values |= {"caption_read": complete if own else None, "answer_read": complete}
             values |= {"a_own": a if own else None, "finish_reason": None}
             found.append(Row(**values))
     return found

@@ -31,7 +31,7 @@ from percasym.metrics import (
 def row(id: str = "x", mode: Mode = "end_to_end", tokens: int | None = None, **fields: Any) -> Row:
     values = {
         "a": False, "a_partial": 0.0, "a_p": False, "a_p_partial": 0.0, "a_own": False,
-        "format": True, "complete": True, "characters": 4,
+        "format": True, "complete": True, "caption_read": True, "answer_read": True, "characters": 4,
     }  # fmt: skip
     return result_row(id, mode, "text", Score(**(values | fields)), tokens)
 
@@ -151,7 +151,7 @@ def test_a_summary_counts_what_is_there() -> None:
         row("1", tokens=10, a=True, a_partial=1.0, a_p=True, a_p_partial=1.0, a_own=True),
         row("2", tokens=20, a=True, a_partial=1.0, a_p_partial=0.5),
         row("3", tokens=30, a_partial=0.5, a_p_partial=0.75, a_own=True),
-        row("4", tokens=40, format=False, complete=False),
+        row("4", tokens=40, format=False, complete=False, caption_read=False, answer_read=False),
         row("1", "oracle", a=True, a_partial=1.0),
         row("2", "oracle", a=True, a_partial=1.0),
         row("3", "oracle", a=False, a_partial=0.5),
@@ -168,10 +168,21 @@ def test_a_summary_counts_what_is_there() -> None:
     assert summary["a_r_partial"].value == 0.875
     assert summary["causes"] == {"perception": 0, "reasoning": 0, "both": 1, "format": 1}
     assert summary["lucky"] == 1
+    assert summary["caption_unread"] == summary["answer_unread"] == wilson(1, 4)
+    assert summary["answer_unread_r"] == wilson(0, 4)
+    assert summary["cut_off"] is summary["cut_off_r"] is None  # nobody said why the texts ended
     assert summary["lengths"] == {
         "end_to_end": {"tokens": 25.0, "characters": 4.0},
         "oracle": {"tokens": None, "characters": 4.0},
     }
+
+
+def test_what_was_cut_off_is_a_share_of_the_texts_whose_end_is_known() -> None:
+    rows = [row(str(i)) | {"finish_reason": reason} for i, reason in enumerate(["length", "stop", None])]
+    oracle = [row(str(i), "oracle") | {"finish_reason": "length"} for i in range(3)]
+    summary = summarise([*rows, *oracle])  # type: ignore[list-item]
+    assert summary["cut_off"] == wilson(1, 2)
+    assert summary["cut_off_r"] == wilson(3, 3)
 
 
 def test_without_oracle_rows_a_r_is_null() -> None:
