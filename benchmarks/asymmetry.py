@@ -1,6 +1,6 @@
 """The paper's claims on the miniature, over seeds.
 
-    python benchmarks/asymmetry.py                                  both puzzles, three seeds
+    python benchmarks/asymmetry.py                                  both puzzles, five seeds
     python benchmarks/asymmetry.py --puzzles sudoku --seeds 0,1     less
     python benchmarks/asymmetry.py --strengths 0.4,0.6,0.8          gains against the difficulty of the images
     python benchmarks/asymmetry.py --rl                             GRPO from the token mean
@@ -11,8 +11,9 @@ reward follows reasoning more than perception and so teaches it more, and a rewa
 that.
 
 Each seed is a study of its own from the preset `mini`: other puzzles in every split, another base model,
-another order of training. So differences are over (seed, item) pairs on the test split, and beside each
-interval stand the figures of the single seeds: a bootstrap over items knows nothing of how training varies.
+another order of training. So differences are over (seed, item) pairs on the test split, and their intervals
+know nothing of how training varies: beside each stand the figures of the single seeds, and an interval of
+their mean (Student's t), which is the one to go by.
 Stages that are done already are not repeated: a run that was stopped goes on.
 """
 
@@ -22,13 +23,14 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import pyarrow.parquet as pq
 import record
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
+from scipy.stats import t as student
 
 from flows.server import prefect_server
 from percasym.diagnostics.coupling import coupling, read_groups
@@ -39,6 +41,7 @@ from percasym.tracking import Tracker, fetch
 
 ROOT = Path(__file__).parent.parent
 METRICS = ("a", "a_p", "a_r")
+SIDES = (("a_r", 1), ("a_p", -1))
 BASELINE = "token_mean"
 SURROGATES = ("teacher", "agreement", "blinding", "well_formed", "agreed")
 REWARDS = ("outcome", "perception_aware:0.5", "surrogate:best:0.5")
@@ -55,6 +58,8 @@ PUZZLES: dict[str, dict[str, Any]] = {
 }
 
 Rows = list[Any]  # of metrics.Row, read from parquet
+Studies = Mapping[int, Mapping[str, Rows]]
+"""The scored responses of each model of a study, by seed and the model's name."""
 
 
 def main() -> None:
@@ -62,7 +67,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--puzzles", default="sudoku,graph_coloring")
-    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument(
         "--strengths", help="strengths of the style `hard`; measured on the first seed's studies"
     )
@@ -89,11 +94,10 @@ def main() -> None:
 
 def _asymmetry(puzzle: str, seeds: Sequence[int], workers: int) -> None:
     studies = {seed: _study(puzzle, seed, workers=workers) for seed in seeds}
-    figures = _figures(_pooled(studies.values()))
-    figures["token mean: gain in a_r less gain in a_p, over the base"] = as_json(
-        _more_reasoning(_pooled(studies.values()), "base", BASELINE)
+    figures = _figures(studies)
+    figures["token mean: gain in a_r less gain in a_p, over the base"] = _more_reasoning(
+        studies, "base", BASELINE
     )
-    figures["seeds"] = _by_seed(studies)
     record.save(f"asymmetry-{puzzle}", figures)
     _print(puzzle, figures)
 
@@ -103,7 +107,7 @@ def _difficulty(puzzle: str, seeds: Sequence[int], workers: int, strengths: Sequ
     for strength in strengths:
         style = f"hard:{strength}"
         settings = {"style": style, "arms": [BASELINE, "ngdiff"], "workers": workers}
-        figures[style] = _figures(_pooled([_study(puzzle, seed, **settings) for seed in seeds]))
+        figures[style] = _figures({seed: _study(puzzle, seed, **settings) for seed in seeds})
         _print(f"{puzzle} {style}", figures[style])
     record.save(f"difficulty-{puzzle}", figures)
     _draw_difficulty(figures, ROOT / "docs" / "images" / f"difficulty-{puzzle}.png")
@@ -122,16 +126,14 @@ def _reinforcement(puzzle: str, seeds: Sequence[int], workers: int) -> None:
         folder = Path(fetch(_artifact(name, "grpo.outcome"), Path()))
         rollouts += [group for step in read_groups(folder / "rollouts.jsonl").values() for group in step]
         audits[seed] = json.loads((fetch(_artifact(name, "audit"), Path()) / "audit.json").read_text())
-    pooled = _pooled(studies.values())
     figures = {
-        **_figures(pooled),
-        "gain over outcome": _gains(pooled, "outcome", [*REWARDS[1:], "span credit"]),
-        "outcome: gain in a_r less gain in a_p, over the token mean": as_json(
-            _more_reasoning(pooled, BASELINE, "outcome")
+        **_figures(studies),
+        "gain over outcome": _gains(studies, "outcome", [*REWARDS[1:], "span credit"]),
+        "outcome: gain in a_r less gain in a_p, over the token mean": _more_reasoning(
+            studies, BASELINE, "outcome"
         ),
         "coupling under the outcome reward": as_json(coupling(rollouts)),
         "audits": audits,
-        "seeds": _by_seed(studies),
     }
     record.save(f"reinforcement-{puzzle}", figures)
     _print(puzzle, figures)
@@ -151,12 +153,11 @@ def _surrogates(puzzle: str, seeds: Sequence[int], workers: int) -> None:
         audit = json.loads((fetch(_artifact(name, "audit"), Path()) / "audit.json").read_text())
         for surrogate, found in audit["surrogates"].items():
             audits[surrogate].append(found["within"]["value"] if found["within"] else 0.0)
-    pooled = _pooled(studies.values())
-    gains = _gains(pooled, "outcome", rewards.values())
+    gains = _gains(studies, "outcome", rewards.values())
     said = [fmean(audits[name]) for name in SURROGATES]
     gained = [gains[reward]["a_p"]["difference"]["value"] for reward in rewards.values()]
     figures = {
-        **_figures(pooled),
+        **_figures(studies),
         "gain over outcome": gains,
         "r within groups in the audits": dict(zip(SURROGATES, said, strict=True)),
         "rank correlation of audit and gain in a_p": spearmanr(said, gained).statistic,
@@ -167,7 +168,6 @@ def _surrogates(puzzle: str, seeds: Sequence[int], workers: int) -> None:
             ).statistic
             for place, (seed, models) in enumerate(studies.items())
         },
-        "seeds": _by_seed(studies),
     }
     record.save(f"surrogates-{puzzle}", figures)
     _print(puzzle, figures)
@@ -199,42 +199,76 @@ def _artifact(study: str, stage: str) -> str:
     return uri
 
 
-def _pooled(studies: Iterable[Mapping[str, Rows]]) -> dict[str, Rows]:
+def _pooled(studies: Studies) -> dict[str, Rows]:
     pooled: dict[str, Rows] = defaultdict(list)
-    for models in studies:
+    for models in studies.values():
         for name, rows in models.items():
             pooled[name] += rows
     return pooled
 
 
-def _figures(models: Mapping[str, Rows]) -> dict[str, Any]:
+def _figures(studies: Studies) -> dict[str, Any]:
     """What each model reaches, and what each arm gains over the token mean."""
-    arms = [name for name in models if name not in ("base", BASELINE)]
+    pooled = _pooled(studies)
+    arms = [name for name in pooled if name not in ("base", BASELINE)]
     return {
-        "models": {name: as_json({m: summarise(rows)[m] for m in METRICS}) for name, rows in models.items()},
-        "gain over token mean": _gains(models, BASELINE, arms),
+        "models": {
+            name: {
+                metric: {
+                    **summarise(rows)[metric]._asdict(),
+                    "seeds": {seed: _values(models[name])[metric] for seed, models in studies.items()},
+                }
+                for metric in METRICS
+            }
+            for name, rows in pooled.items()
+        },
+        "gain over token mean": _gains(studies, BASELINE, arms),
     }
 
 
-def _gains(models: Mapping[str, Rows], baseline: str, arms: Iterable[str]) -> Any:
-    return as_json({
-        arm: {metric: compare(models[baseline], models[arm])[metric] for metric in METRICS} for arm in arms
-    })  # fmt: skip
+def _gains(studies: Studies, baseline: str, arms: Iterable[str]) -> Any:
+    pooled = _pooled(studies)
+    gains: dict[str, Any] = {}
+    for arm in arms:
+        compared = as_json(compare(pooled[baseline], pooled[arm]))
+        gains[arm] = {
+            metric: compared[metric]
+            | _over_seeds(
+                {
+                    seed: _values(models[arm])[metric] - _values(models[baseline])[metric]
+                    for seed, models in studies.items()
+                }
+            )
+            for metric in METRICS
+        }
+    return gains
 
 
-def _more_reasoning(models: Mapping[str, Rows], before: str, after: str) -> Any:
+def _more_reasoning(studies: Studies, before: str, after: str) -> Any:
     """How far reasoning gains more than perception."""
+    pooled = _pooled(studies)
 
     def gain(mode: str, column: str) -> dict[str, int]:
-        then = {row["id"]: row[column] for row in models[before] if row["mode"] == mode}
-        return {row["id"]: row[column] - then[row["id"]] for row in models[after] if row["mode"] == mode}
+        then = {row["id"]: row[column] for row in pooled[before] if row["mode"] == mode}
+        return {row["id"]: row[column] - then[row["id"]] for row in pooled[after] if row["mode"] == mode}
 
     reasoning, perception = gain("oracle", "a"), gain("end_to_end", "a_p")
-    return bootstrap([reasoning[item] - perception[item] for item in perception])
+    difference = bootstrap([reasoning[item] - perception[item] for item in perception])
+    seeds = {
+        seed: sum(sign * (_values(models[after])[m] - _values(models[before])[m]) for m, sign in SIDES)
+        for seed, models in studies.items()
+    }
+    return {"difference": as_json(difference)} | _over_seeds(seeds)
 
 
-def _by_seed(studies: Mapping[int, Mapping[str, Rows]]) -> dict[int, Any]:
-    return {seed: {name: _values(rows) for name, rows in models.items()} for seed, models in studies.items()}
+def _over_seeds(values: Mapping[int, float]) -> dict[str, Any]:
+    """The figure of each seed, and the 95 % interval of their mean."""
+    found: dict[str, Any] = {"seeds": {seed: round(value, 4) for seed, value in values.items()}}
+    if len(values) > 1:
+        numbers = list(values.values())
+        half = float(student.ppf(0.975, len(numbers) - 1)) * stdev(numbers) / len(numbers) ** 0.5
+        found["over seeds"] = {"low": fmean(numbers) - half, "high": fmean(numbers) + half}
+    return found
 
 
 def _values(rows: Rows) -> dict[str, float]:
@@ -265,11 +299,25 @@ def _draw_difficulty(figures: Mapping[str, Any], path: Path) -> None:
 def _print(title: str, figures: Mapping[str, Any]) -> None:
     print(f"\n{title}")
     for name, metrics in figures["models"].items():
-        print(f"  {name:12}", *(f"{m} {_interval(e)}" for m, e in metrics.items()))
-    for over in (heading for heading in figures if heading.startswith("gain over")):
-        for name, metrics in figures[over].items():
-            for metric, gain in metrics.items():
-                print(f"  {name:12} {over}: {metric:4} {_interval(gain['difference'])}, p {gain['p']:.2g}")
+        for metric, found in metrics.items():
+            print(f"  {name:12} {metric:4} {_interval(found)}; by seed {_seeds(found)}")
+    for heading, found in figures.items():
+        if heading.startswith("gain over"):
+            for name, metrics in found.items():
+                for metric, gain in metrics.items():
+                    print(f"  {name:12} {heading}: {metric:4} {_claim(gain)}; p {gain['p']:.2g}")
+        elif "gain in a_r" in heading:
+            print(f"  {heading}: {_claim(found)}")
+
+
+def _claim(found: Mapping[str, Any]) -> str:
+    over = found.get("over seeds")
+    seeds = f"; mean of seeds {over['low']:+.3f} to {over['high']:+.3f}" if over else ""
+    return f"{_interval(found['difference'])}; by seed {_seeds(found)}{seeds}"
+
+
+def _seeds(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{value:.3f}" for value in found["seeds"].values())
 
 
 def _interval(estimate: Mapping[str, float]) -> str:

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from percasym.lifecycle.machine import this_cpu
+
+CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")  # with them torch uses fewer instructions than there are
 HERE = Path(__file__).parent
 
 
@@ -21,7 +24,7 @@ def save(name: str, figures: Any) -> Path:
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_told, sys.argv[1:])]),
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": _machine(),
         "figures": figures,
     }
     path.write_text(json.dumps(record, indent=2) + "\n")
@@ -46,10 +49,13 @@ def _git(*arguments: str) -> str:
     return run.stdout.strip()
 
 
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
+def _machine() -> dict[str, Any]:
+    """What speeds and rounding depend on; `capped`: whether instructions are left unused."""
+    cpu = this_cpu()
+    return {
+        "cpu": cpu.name,
+        "instructions": ", ".join(cpu.instructions),
+        "capped": {name: os.environ[name] for name in CAPS if name in os.environ},
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }

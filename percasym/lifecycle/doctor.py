@@ -151,7 +151,10 @@ def _hardware(machine: Machine, home: Home) -> Iterator[Check]:
         )
     else:
         yield Check(name="GPUs", state="ok", found="none: there is no NVIDIA driver")
-    yield Check(name="CPU cores", state="ok", found=str(machine.cores))
+    cpu = machine.cpu
+    can = ", ".join(cpu.instructions) or "no vector instructions that are known"
+    slow = "" if cpu.bfloat16 else "; no bfloat16, so everything runs in float32"
+    yield Check(name="CPU", state="ok", found=f"{machine.cores} cores, {cpu.name}: {can}{slow}")
     yield Check(
         name="memory",
         state="ok",

@@ -1,6 +1,7 @@
-"""What a machine has: GPUs, cores, memory, free disk."""
+"""What a machine has: GPUs, cores and what they can compute, memory, free disk."""
 
 import os
+import platform
 import re
 import shutil
 import warnings
@@ -10,6 +11,17 @@ from pathlib import Path
 import psutil
 
 DRIVER = Path("/proc/driver/nvidia/version")
+CPUINFO = Path("/proc/cpuinfo")
+INSTRUCTIONS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX-512 bfloat16",
+    "amx_bf16": "AMX bfloat16",
+    "asimd": "NEON",
+    "sve": "SVE",
+    "bf16": "bfloat16",
+}
+"""By the flags of Linux, of x86 and then of ARM: what decides how fast matrices are multiplied."""
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 
 
@@ -21,12 +33,25 @@ class GPU:
 
 
 @dataclass(frozen=True)
+class CPU:
+    name: str
+    instructions: tuple[str, ...]
+    """Of `INSTRUCTIONS`, those that it has."""
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether it computes in bfloat16 itself; else that is emulated, many times slower than float32."""
+        return any("bfloat16" in name for name in self.instructions)
+
+
+@dataclass(frozen=True)
 class Machine:
     """What there is, in bytes."""
 
     gpus: tuple[GPU, ...]
     driver: str
     """Version of the NVIDIA driver; "" for none."""
+    cpu: CPU
     cores: int
     memory: int
     """In all, or what the container may have of it."""
@@ -41,10 +66,23 @@ def this_machine() -> Machine:
     return Machine(
         gpus=_gpus() if driver else (),
         driver=driver,
+        cpu=this_cpu(),
         cores=len(os.sched_getaffinity(0)),
         memory=min(memory.total, _limit()),
         available=memory.available,
     )
+
+
+def this_cpu() -> CPU:
+    """The processor, by what Linux says of it; elsewhere its name alone."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        lines = []
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = set((said.get("flags") or said.get("Features") or "").split())
+    name = said.get("model name") or platform.processor() or platform.machine()
+    return CPU(name, tuple(called for flag, called in INSTRUCTIONS.items() if flag in flags))
 
 
 def free_space(folder: Path) -> int:

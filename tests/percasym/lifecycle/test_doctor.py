@@ -19,13 +19,16 @@ from percasym.home import Home
 from percasym.lifecycle import machine as machines
 from percasym.lifecycle.databases import check_database
 from percasym.lifecycle.doctor import Check, Examination, examine
-from percasym.lifecycle.machine import GPU, Machine, free_space, this_machine
+from percasym.lifecycle.machine import CPU, GPU, Machine, free_space, this_machine
 from percasym.lifecycle.packages import TOGETHER, absent, install, install_vllm, installed
 from percasym.lifecycle.readiness import GB, SIZES, shortages, wants
 from percasym.lifecycle.servers import masked
 
-SMALL = Machine(gpus=(), driver="", cores=2, memory=8 * GB, available=4 * GB)
-LARGE = Machine(gpus=(GPU("H100", 85 * GB),) * 8, driver="580.1", cores=96, memory=1000 * GB, available=GB)
+OLD, NEW = CPU("EPYC 7003", ("AVX2",)), CPU("Xeon", ("AVX2", "AVX-512", "AMX bfloat16"))
+SMALL = Machine(gpus=(), driver="", cpu=OLD, cores=2, memory=8 * GB, available=4 * GB)
+LARGE = Machine(
+    gpus=(GPU("H100", 85 * GB),) * 8, driver="580.1", cpu=NEW, cores=96, memory=1000 * GB, available=GB
+)
 CONSTRAINTS = Path(__file__).parents[3] / "constraints.txt"
 
 
@@ -76,12 +79,12 @@ def test_a_driver_whose_gpus_torch_cannot_use_is_a_warning(
 
 
 def test_a_preset_says_what_there_is_too_little_of(tmp_path: Path) -> None:
-    poor = Machine(gpus=(), driver="", cores=1, memory=2 * GB, available=GB)
+    poor = Machine(gpus=(), driver="", cpu=OLD, cores=1, memory=2 * GB, available=GB)
     found = examine(Home(tmp_path), poor)
     assert not found.ready("mini")
     assert [need.what for need in found.presets[0].needs] == ["4 GB of memory, here are 2 GB"]
     assert shortages("gpu-mini", LARGE, Home(tmp_path))[0] == []
-    mixed = Machine(gpus=LARGE.gpus[:1], driver="580.1", cores=8, memory=64 * GB, available=GB)
+    mixed = Machine(gpus=LARGE.gpus[:1], driver="580.1", cpu=NEW, cores=8, memory=64 * GB, available=GB)
     assert "8 GPUs of 80 GB, here are 1" in shortages("paper", mixed, Home(tmp_path))[0]
 
 
@@ -245,3 +248,36 @@ def test_every_mend_is_a_command(tmp_path: Path) -> None:
     for one in found.checks:
         assert not one.mend or re.match(r"[\w./'-]+ ", one.mend), one
         assert one.state != "missing" or one.mend, one
+
+
+@pytest.mark.parametrize(
+    ("lines", "name", "instructions", "bfloat16"),
+    [
+        ("model name\t: AMD EPYC 7J13\nflags\t\t: fpu sse avx2\n", "AMD EPYC 7J13", ("AVX2",), False),
+        (
+            "model name : Xeon\nflags : avx2 avx512f avx512_bf16 amx_bf16\n",
+            "Xeon",
+            ("AVX2", "AVX-512", "AVX-512 bfloat16", "AMX bfloat16"),
+            True,
+        ),
+        ("Features\t: fp asimd sve bf16\n", None, ("NEON", "SVE", "bfloat16"), True),
+        ("", None, (), False),
+    ],
+)
+def test_it_says_what_the_cpu_can_do(
+    lines: str,
+    name: str | None,
+    instructions: tuple[str, ...],
+    bfloat16: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "cpuinfo").write_text(lines)
+    monkeypatch.setattr("percasym.lifecycle.machine.CPUINFO", tmp_path / "cpuinfo")
+    cpu = this_machine().cpu
+    assert cpu.instructions == instructions
+    assert cpu.bfloat16 == bfloat16
+    assert cpu.name == name or (name is None and cpu.name)
+    found = next(check for check in examine(Home(tmp_path / "home")).checks if check.name == "CPU").found
+    assert all(instruction in found for instruction in instructions)
+    assert ("float32" in found) != bfloat16
