@@ -12,7 +12,7 @@ from typing import Any
 
 from percasym.lifecycle.machine import this_cpu
 
-CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")  # with them torch uses fewer instructions than there are
+CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")  # leave instructions unused
 HERE = Path(__file__).parent
 
 

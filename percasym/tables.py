@@ -15,12 +15,11 @@ FIGURES = ("a", "a_partial", "a_p", "a_p_partial", "a_r", "a_r_partial", "a_own"
 def model_table(models: Mapping[str, Mapping[str, Any]]) -> Table:
     """a, a_p, a_r of models in percent with 95 % intervals, and what could not be judged, from the JSON of
     `metrics.summarise` of each."""
-    table = Table("model", "a", "a_p", "a_r", "unread caption, answer", "cut off", "items")
+    table = Table("model", "a", "a_p", "a_r", "caption\nunread", "answer\nunread", "cut\noff", "items")
     for name, summary in models.items():
         figures = [_percent(summary[figure]) for figure in ("a", "a_p", "a_r")]
-        unread = [_share(summary[figure]) for figure in ("caption_unread", "answer_unread")]
-        cut = _share(summary["cut_off"])
-        table.add_row(name, *figures, ", ".join(unread), cut, str(summary["a"]["n"]))
+        lost = [_share(summary[figure]) for figure in READING[:3]]
+        table.add_row(name, *figures, *lost, str(summary["a"]["n"]))
     return table
 
 
