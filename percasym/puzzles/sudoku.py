@@ -183,7 +183,7 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         """Exact: the grid, filled by the rules. Partial: the share of its blanks that are right."""
         cells, complete = _read(text, instance.size)
         solved = tuple(chain.from_iterable(self.solve(instance) or ()))
-        if cells == solved or (complete and _solves(cells, instance)):
+        if complete and _solves(cells, instance):
             return Credit(True, 1.0)
         blanks = instance.cells.count(0)
         if not solved or not blanks:
@@ -275,10 +275,9 @@ def _read_rows(value: Any, size: int) -> tuple[tuple[int, ...], bool]:
 
 
 def _solves(cells: Sequence[int], sudoku: Sudoku) -> bool:
-    """Whether the full grid `cells` keeps the digits of `sudoku` and has every digit once in every unit."""
-    for given, digit in zip(sudoku.cells, cells, strict=True):
-        if digit != given and (given or not digit):
-            return False
+    """Whether the grid `cells` has no blank, keeps the digits of `sudoku`, and each digit once in a unit."""
+    if 0 in cells or any(given and digit != given for given, digit in zip(sudoku.cells, cells, strict=True)):
+        return False
     return all(len(set(unit(cells))) == sudoku.size for unit in _units(sudoku.rows, sudoku.cols))
 
 
