@@ -31,7 +31,7 @@ from percasym.metrics import (
 def row(id: str = "x", mode: Mode = "end_to_end", tokens: int | None = None, **fields: Any) -> Row:
     values = {
         "a": False, "a_partial": 0.0, "a_p": False, "a_p_partial": 0.0, "a_own": False,
-        "format": True, "complete": True, "characters": 4,
+        "format": True, "complete": True, "characters": 4, "caption_read": True, "answer_read": True,
     }  # fmt: skip
     return result_row(id, mode, "text", Score(**(values | fields)), tokens)
 
