@@ -31,12 +31,14 @@ class Score:
     """Well formed: each of the four tags once, in order, nothing around them (`Response.well_formed`)."""
     complete: bool
     """There are a caption and an answer to judge, whatever else there is."""
-    caption_read: bool
-    """The caption describes some puzzle, right or wrong, in a way that can be read."""
-    answer_read: bool
-    """The answer can be read, right or wrong."""
     characters: int
     """Length of the whole text."""
+    caption_read: bool
+    """Some puzzle can be read from the caption, be it the real one or not; False without a caption. One that
+    cannot be read is written in no way that the reader knows, or lacks a part, or has one too many or one
+    told twice: it does not say what the model saw."""
+    answer_read: bool
+    """Some answer can be read, be it right or not; False without one."""
 
 
 def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
@@ -49,13 +51,15 @@ def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
     """
     response = parse(text)
     answer = _NOTHING if response.answer is None else puzzle.score_answer(instance, response.answer)
+    answer_read = response.answer is not None and puzzle.read_answer(response.answer, instance) is not None
     perception = _NOTHING
-    own = False
+    caption_read = own = False
     if response.caption is not None:
         perception = puzzle.score_perception(instance, response.caption)
+        caption_read = puzzle.describes(response.caption, instance)
         if perception.exact:
             own = answer.exact
-        elif response.answer is not None:
+        elif response.answer is not None and caption_read:
             own = puzzle.answers_caption(instance, response.caption, response.answer)
     return Score(
         a=answer.exact,
@@ -65,12 +69,12 @@ def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
         a_own=own,
         format=response.well_formed,
         complete=response.caption is not None and response.answer is not None,
-        caption_read=response.caption is not None
-        and puzzle.read_perception(response.caption, instance) is not None,
-        answer_read=response.answer is not None,
         characters=len(text),
+        caption_read=caption_read,
+        answer_read=answer_read,
     )
 
 
-FIELDS = tuple(field.name for field in fields(Score) if field.name != "characters")
+_FACTS = {"characters", "caption_read", "answer_read"}  # about a text, not worth anything
+FIELDS = tuple(field.name for field in fields(Score) if field.name not in _FACTS)
 """What a reward can be a sum of; all of them lie in [0, 1]."""

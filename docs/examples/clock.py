@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from percasym.errors import PercasymError
 from percasym.puzzles import Credit, Puzzle, PuzzleConfig
+from percasym.puzzles.reading import read_value
 
 TIMES = {f"{time // 60 or 12}:{time % 60:02}": time for time in range(720)}
 TEXTS = {time: text for text, time in TIMES.items()}
@@ -40,7 +41,7 @@ class ClockPuzzle(Puzzle[int]):  # an instance is a time, in minutes since twelv
         return TEXTS[instance]
 
     def read_perception(self, text: str, instance: int) -> int | None:
-        return TIMES.get(text.strip())
+        return read_value(text, lambda value: TIMES.get(value) if isinstance(value, str) else None)
 
     def solve(self, instance: int) -> int:
         return (instance + self.config.later) % 720
@@ -48,8 +49,11 @@ class ClockPuzzle(Puzzle[int]):  # an instance is a time, in minutes since twelv
     def answer(self, instance: int) -> str:
         return TEXTS[self.solve(instance)]
 
+    def read_answer(self, text: str, instance: int) -> int | None:
+        return self.read_perception(text, instance)  # a time as well
+
     def score_answer(self, instance: int, text: str) -> Credit:
-        exact = text.strip() == self.answer(instance)
+        exact = self.read_answer(text, instance) == self.solve(instance)
         return Credit(exact, float(exact))
 
     def ground_truth(self, instance: int) -> str:

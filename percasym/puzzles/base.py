@@ -175,6 +175,10 @@ class Puzzle(ABC, Generic[InstanceT]):
         Never raises, whatever the text, and takes time linear in it; so do the two methods that score.
         """
 
+    def describes(self, text: str, instance: InstanceT) -> bool:
+        """Whether a puzzle can be read from a caption at all, be it `instance` or not."""
+        return self.read_perception(text, instance) is not None
+
     def score_perception(self, instance: InstanceT, text: str) -> Credit:
         """How well `text` describes `instance`: exact where `read_perception` reads the same puzzle.
 
@@ -182,6 +186,14 @@ class Puzzle(ABC, Generic[InstanceT]):
         """
         exact = self.read_perception(text, instance) == instance
         return Credit(exact, float(exact))
+
+    def read_answer(self, text: str, instance: InstanceT) -> Any | None:
+        """What `text` answers to `instance`; None for a text that does not have the shape of an answer.
+
+        A wrong answer is read as well as a right one. Never raises, and takes time linear in the text. A
+        family that does not say takes any text but an empty one for an answer.
+        """
+        return text.strip() or None
 
     @abstractmethod
     def score_answer(self, instance: InstanceT, text: str) -> Credit:

@@ -8,12 +8,11 @@ p* is the sorted list of edges; vertices are numbered from 0, colours are called
 
 import json
 import random
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
 from string import ascii_lowercase
-from typing import Any, Self
+from typing import Self
 
 from PIL import Image
 from pydantic import Field, model_validator
@@ -22,8 +21,10 @@ from percasym.errors import PercasymError
 from percasym.puzzles import graph_reasoning
 from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
 from percasym.puzzles.chromatic import MOST_VERTICES, colouring, needs
+from percasym.puzzles.colouring_reading import read_colours
 from percasym.puzzles.graph_image import draw_graph, smallest_side
-from percasym.puzzles.reading import is_json, read_json, read_words
+from percasym.puzzles.graph_reading import Edge, read_edges
+from percasym.puzzles.reading import read_json
 from percasym.puzzles.styles import parse_style
 
 CELLS_QUERY = "describe the edges then color the graph of {v} vertices"
@@ -34,8 +35,6 @@ First describe the graph: write its edges between <caption> and </caption> as a 
 vertices, such as [[0, 1], [0, 5]]. Then think step by step: find the chromatic number first, then a \
 coloring. At last write the coloring between <answer> and </answer> as a JSON object that gives every vertex \
 one of the colors a, b, c, ..., such as {{"0": "a", "1": "b"}}."""
-
-Edge = tuple[int, int]
 
 
 class GraphConfig(PuzzleConfig):
@@ -115,8 +114,8 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         value = read_json(text)
         if isinstance(value, dict) and value.keys() == {"v", "c", "edges"}:
             v = value["v"]
-            if type(v) is int and 1 <= v <= MOST_VERTICES:
-                edges, bad = _edges_of(value["edges"], v)
+            if type(v) is int and 1 <= v <= MOST_VERTICES and isinstance(value["edges"], list):
+                edges, bad = read_edges(json.dumps(value["edges"]), v)
                 graph = _graph(v, edges)
                 if not bad and graph.c == value["c"]:
                     return graph
@@ -134,16 +133,24 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         return bool(described.edges)
 
     def read_perception(self, text: str, instance: Graph) -> Graph | None:
-        edges, bad = _read_edges(text, instance.v)
+        edges, bad = read_edges(text, instance.v)
         return None if bad else _graph(instance.v, edges)
+
+    def describes(self, text: str, instance: Graph) -> bool:
+        return not read_edges(text, instance.v).bad  # the colours that the graph needs are of no concern
 
     def score_perception(self, instance: Graph, text: str) -> Credit:
         """Exact: the same edges. Partial: F1 of the edges, where what is no edge counts as a wrong one."""
-        edges, bad = _read_edges(text, instance.v)
+        edges, bad = read_edges(text, instance.v)
         right = len(edges & set(instance.edges))
         total = len(edges) + bad + len(instance.edges)
         exact = not bad and right == len(edges) == len(instance.edges)
         return Credit(exact, 2 * right / total if total else 1.0)
+
+    def read_answer(self, text: str, instance: Graph) -> Mapping[int, str] | None:
+        """A colour for every vertex, be they proper or not; None where `text` does not give that."""
+        colours, whole = read_colours(text, instance.v)
+        return colours if whole else None
 
     def score_answer(self, instance: Graph, text: str) -> Credit:
         """Exact: every vertex coloured, no edge within a colour, at most c colours.
@@ -151,18 +158,18 @@ class GraphColoringPuzzle(Puzzle[Graph]):
         Partial: the share of edges between two colours; with more than c colours, c / (their number) of it,
         lest a colour for every vertex look right.
         """
-        colours, complete = _read_colours(text, instance.v)
+        colours, whole = read_colours(text, instance.v)
         edges = instance.edges
-        share = _proper(colours, edges) / len(edges) if edges else float(complete)
+        share = _proper(colours, edges) / len(edges) if edges else float(whole)
         used = len(set(colours.values()))
         if used > instance.c:
             share *= instance.c / used
-        return Credit(complete and share == 1.0, share)
+        return Credit(whole and share == 1.0, share)
 
     def answers_caption(self, instance: Graph, caption: str, text: str) -> bool:
-        edges, bad = _read_edges(caption, instance.v)
-        colours, complete = _read_colours(text, instance.v)
-        if bad or not complete or any(colours[a] == colours[b] for a, b in edges):
+        edges, bad = read_edges(caption, instance.v)
+        colours, whole = read_colours(text, instance.v)
+        if bad or not whole or any(colours[a] == colours[b] for a, b in edges):
             return False
         return needs(instance.v, edges, len(set(colours.values())))
 
@@ -195,53 +202,6 @@ def _graph(v: int, edges: Iterable[Edge]) -> Graph:
     return Graph(v, ordered, max(colouring(v, ordered)) + 1)
 
 
-@lru_cache(maxsize=256)  # scoring reads a text for more than one reason
-def _read_edges(text: str, v: int) -> tuple[Set[Edge], int]:
-    """The edges that `text` lists, in either format, and how many of its parts are none."""
-    if is_json(text):
-        return _edges_of(read_json(text), v)
-    words = " ".join(read_words(text))
-    if not words:
-        return set(), 1
-    numbers = {str(vertex): vertex for vertex in range(v)}
-    return _edges_of([[numbers.get(word) for word in part.split()] for part in words.split(",")], v)
-
-
-def _edges_of(value: Any, v: int) -> tuple[Set[Edge], int]:
-    """The edges among the pairs of `value`, each as (lower, higher), and how many of its parts are none."""
-    if not isinstance(value, list):
-        return set(), 1
-    edges = set()
-    bad = 0
-    for pair in value:
-        a, b = pair if isinstance(pair, list) and len(pair) == 2 else (None, None)
-        if type(a) is int and type(b) is int and 0 <= a < v and 0 <= b < v and a != b:
-            edges.add((a, b) if a < b else (b, a))
-        else:
-            bad += 1
-    return edges, bad
-
-
 def _proper(colours: Mapping[int, str], edges: Iterable[Edge]) -> int:
     """How many edges have two ends of different colours."""
     return sum([a in colours and b in colours and colours[a] != colours[b] for a, b in edges])
-
-
-@lru_cache(maxsize=256)
-def _read_colours(text: str, v: int) -> tuple[Mapping[int, str], bool]:
-    """The colour of every vertex that `text` gives one, and whether that is all, and each vertex once."""
-    if is_json(text):
-        value = read_json(text)
-        pairs: list[tuple[str, Any]] = list(value.items()) if isinstance(value, dict) else []
-        fits = len(pairs) == v
-    else:
-        words = read_words(text)
-        pairs = list(zip(words[::2], words[1::2], strict=False))
-        fits = len(words) == 2 * v
-    numbers = {str(vertex): vertex for vertex in range(v)}
-    colours = {
-        numbers[vertex]: colour
-        for vertex, colour in pairs
-        if vertex in numbers and isinstance(colour, str) and len(colour) == 1 and colour in ascii_lowercase
-    }
-    return colours, fits and len(colours) == v

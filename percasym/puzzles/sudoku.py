@@ -9,12 +9,11 @@ p* is the partly filled grid, in which "-" is a blank:
 import json
 import random
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, pairwise, repeat
+from itertools import chain
 from operator import eq, itemgetter
-from typing import Any, Self
+from typing import Self
 
 from PIL import Image
 from pydantic import Field, model_validator
@@ -22,12 +21,13 @@ from pydantic import Field, model_validator
 from percasym.errors import PercasymError
 from percasym.puzzles import sudoku_reasoning
 from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
-from percasym.puzzles.reading import is_json, read_json, read_words
+from percasym.puzzles.reading import read_json
 from percasym.puzzles.styles import parse_style
+from percasym.puzzles.sudoku_cells import BLANK, cell_names
 from percasym.puzzles.sudoku_image import draw_sudoku
+from percasym.puzzles.sudoku_reading import cells_of_rows, read_grid
 from percasym.puzzles.sudoku_solver import Geometry, carve, geometry, is_only_solution, random_grid, solve
 
-BLANK = "-"
 USUAL_BLANKS = {4: (7, 9), 6: (14, 18), 8: (24, 32), 9: (30, 45)}  # by size
 MOST_BLANKS = {4: 12, 6: 26, 8: 42, 9: 56}  # random carving rarely finds more
 TRIES = 1000
@@ -151,8 +151,8 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         return json.dumps([list(row) for row in instance.grid])
 
     def read_ground_truth(self, text: str) -> Sudoku:
-        cells, complete = _read_rows(read_json(text), self.config.size)
-        if complete:
+        cells, whole = cells_of_rows(read_json(text), self.config.size)
+        if whole:
             sudoku = self._sudoku(cells)
             if self.solve(sudoku) is not None:
                 return sudoku
@@ -170,21 +170,29 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         return bool(solution) and is_only_solution(described.geometry, described.cells, solution)
 
     def read_perception(self, text: str, instance: Sudoku) -> Sudoku | None:
-        cells, complete = _read(text, instance.size)
-        return Sudoku(instance.rows, instance.cols, _in_rows(cells, instance.size)) if complete else None
+        cells, whole = read_grid(text, instance.size)
+        return Sudoku(instance.rows, instance.cols, _in_rows(cells, instance.size)) if whole else None
+
+    def describes(self, text: str, instance: Sudoku) -> bool:
+        return read_grid(text, instance.size).whole
 
     def score_perception(self, instance: Sudoku, text: str) -> Credit:
         """Exact: the same grid. Partial: the share of cells that are right."""
-        cells, complete = _read(text, instance.size)
+        cells, whole = read_grid(text, instance.size)
         right = sum(map(eq, cells, instance.cells))
-        return Credit(complete and right == len(cells), right / len(cells))
+        return Credit(whole and right == len(cells), right / len(cells))
+
+    def read_answer(self, text: str, instance: Sudoku) -> tuple[int, ...] | None:
+        """The digits of a grid, row by row, which may well have blanks; None where `text` is no grid."""
+        cells, whole = read_grid(text, instance.size)
+        return cells if whole else None
 
     def score_answer(self, instance: Sudoku, text: str) -> Credit:
         """Exact: the grid, filled by the rules. Partial: the share of its blanks that are right."""
-        cells, complete = _read(text, instance.size)
-        solved = tuple(chain.from_iterable(self.solve(instance) or ()))
-        if cells == solved or (complete and _solves(cells, instance)):
+        cells, whole = read_grid(text, instance.size)
+        if whole and _solves(cells, instance):
             return Credit(True, 1.0)
+        solved = tuple(chain.from_iterable(self.solve(instance) or ()))
         blanks = instance.cells.count(0)
         if not solved or not blanks:
             return Credit(False, 0.0)
@@ -193,8 +201,8 @@ class SudokuPuzzle(Puzzle[Sudoku]):
 
     def answers_caption(self, instance: Sudoku, caption: str, text: str) -> bool:
         described = self.read_perception(caption, instance)
-        cells, complete = _read(text, instance.size)
-        return described is not None and complete and _solves(cells, described)
+        cells, whole = read_grid(text, instance.size)
+        return described is not None and whole and _solves(cells, described)
 
     def difficulty(self, instance: Sudoku) -> int:
         """The number of blanks."""
@@ -226,58 +234,12 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         )
 
 
-@lru_cache
-def cell_names(size: int) -> tuple[str, ...]:
-    """a1, a2, ..., b1, ...: the names of all cells, row by row."""
-    return tuple(f"{chr(ord('a') + row)}{column + 1}" for row in range(size) for column in range(size))
-
-
-@lru_cache
-def _reader(size: int) -> tuple[dict[str, int], dict[str, int]]:
-    """The number of every cell's name and the digit of every word that can follow it."""
-    numbers = {name: number for number, name in enumerate(cell_names(size))}
-    return numbers, {BLANK: 0, **{str(digit): digit for digit in range(size + 1)}}
-
-
-@lru_cache
-def _digits(size: int) -> dict[Any, int]:
-    """The digit of every JSON value that stands for one."""
-    return {BLANK: 0, **{digit: digit for digit in range(size + 1)}}
-
-
-@lru_cache(maxsize=256)  # scoring reads a text for more than one reason
-def _read(text: str, size: int) -> tuple[tuple[int, ...], bool]:
-    """The digit of every cell that `text` gives, -1 for the others, and whether it gives the whole grid."""
-    if is_json(text):
-        return _read_rows(read_json(text), size)
-    words = read_words(text)
-    numbers, digits = _reader(size)
-    cells = [-1] * size**2
-    for name, digit in pairwise(words):
-        if name in numbers and cells[numbers[name]] < 0:
-            cells[numbers[name]] = digits.get(digit, -1)
-    return tuple(cells), len(words) == 2 * len(cells) and -1 not in cells
-
-
-def _read_rows(value: Any, size: int) -> tuple[tuple[int, ...], bool]:
-    """As `_read`, of a JSON value."""
-    rows = value if isinstance(value, list) else []
-    digits = _digits(size)
-    cells = [-1] * size**2
-    fits = len(rows) == size
-    with suppress(TypeError):  # an entry that is a list or an object: nothing is read beyond it
-        for start, row in zip(range(0, len(cells), size), rows, strict=False):
-            if isinstance(row, list):
-                fits = fits and len(row) == size
-                read = list(map(digits.get, row[:size], repeat(-1)))
-                cells[start : start + len(read)] = read
-    return tuple(cells), fits and -1 not in cells
-
-
 def _solves(cells: Sequence[int], sudoku: Sudoku) -> bool:
-    """Whether the full grid `cells` keeps the digits of `sudoku` and has every digit once in every unit."""
+    """Whether the grid `cells` has no blank, keeps the digits of `sudoku`, and each digit once in a unit."""
+    if 0 in cells:
+        return False
     for given, digit in zip(sudoku.cells, cells, strict=True):
-        if digit != given and (given or not digit):
+        if digit != given and given:
             return False
     return all(len(set(unit(cells))) == sudoku.size for unit in _units(sudoku.rows, sudoku.cols))
 

