@@ -93,6 +93,8 @@ def _tell(report: "ImportReport", out: Path) -> None:
             judged += f"{found.right_caption} with the right caption, {found.both} both"
         if found.incomplete:
             judged += f", {found.incomplete} without caption or answer"
+        if found.redrawn:
+            judged += f"; {found.redrawn} images redrawn, as not all programs would see them alike"
         typer.echo(f"{split}: {found.rows} rows, {judged}")
     if report.columns:
         typer.echo(f"not taken: {', '.join(map(repr, sorted(report.columns)))}")
@@ -102,6 +104,10 @@ def _tell(report: "ImportReport", out: Path) -> None:
         )
         for line in report.repeated:
             typer.echo("  {split} row {row}: {other_split} row {other_row}".format(**line))
+    if equal := sum(found.equal for found in report.splits.values()):
+        typer.echo(f"warning: rows equal to an earlier one of their split: {equal}, see {out}/equal.jsonl")
+        for line in report.equal:
+            typer.echo("  {split} row {row}: row {other_row}".format(**line))
     rejected = sum(found.rejected for found in report.splits.values())
     if rejected:
         typer.echo(f"warning: rows that could not be taken: {rejected}, see {out}/rejected.jsonl")
