@@ -229,7 +229,7 @@ def main() -> None:
 
 
 def _stop(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)  # a name may have several lines
     raise SystemExit(2) from None
 
 
