@@ -163,7 +163,9 @@ def _config(preset: str, settings: list[str] | None, seed: int | None) -> "Study
     from percasym.presets import load_preset, parse_settings
 
     changes = parse_settings(settings or [])
-    return load_preset(preset, changes if seed is None else {**changes, "seed": seed})
+    config = load_preset(preset, changes if seed is None else {**changes, "seed": seed})
+    config.check_files()
+    return config
 
 
 @contextmanager
@@ -229,7 +231,7 @@ def main() -> None:
 
 
 def _stop(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)  # a name may have several lines
     raise SystemExit(2) from None
 
 

@@ -10,6 +10,7 @@ from percasym.errors import PercasymError
 
 if TYPE_CHECKING:
     from percasym.importing import ImportReport
+    from percasym.puzzles import Puzzle
 
 commands = typer.Typer()
 
@@ -30,12 +31,11 @@ def generate(
 ) -> None:
     """Write a data set of puzzles: parquet files with images, and a card."""
     from percasym.datasets import generate_rows, write_dataset
-    from percasym.presets import parse_settings
-    from percasym.puzzles import SPLITS, load_puzzle
+    from percasym.puzzles import SPLITS
 
     if split not in SPLITS:
         raise PercasymError(f"there is no split {split!r}; choose from {', '.join(SPLITS)}")
-    rows = generate_rows(load_puzzle(puzzle, parse_settings(settings or [])), split, seed, n)
+    rows = generate_rows(_puzzle(puzzle, settings), split, seed, n)
     with bar(f"{puzzle} {split}", n) as advance:
         write_dataset(out, {split: (advance(row) for row in rows)})
     typer.echo(f"{n} items in {out}")
@@ -57,12 +57,10 @@ def import_(
 ) -> None:
     """Take over a data set in the released layout, verified row by row."""
     from percasym.importing import import_dataset
-    from percasym.presets import parse_settings
-    from percasym.puzzles import load_puzzle
 
     if settings and not puzzle:
         raise PercasymError("--set needs --puzzle: without it each puzzle is recognised")
-    told = load_puzzle(puzzle, parse_settings(settings or [])) if puzzle else None
+    told = _puzzle(puzzle, settings) if puzzle else None
     unknown: Any = None
     with bar("rows", unknown) as advance:
         report = import_dataset(source, out, told, advance)
@@ -85,6 +83,14 @@ def export(
     typer.echo(f"written to {out}")
 
 
+def _puzzle(name: str, settings: list[str] | None) -> "Puzzle[Any]":
+    from percasym.presets import parse_settings
+    from percasym.puzzles import load_puzzle
+    from percasym.puzzles.registry import puzzle_config
+
+    return load_puzzle(name, parse_settings(settings or [], puzzle_config(name)))
+
+
 def _tell(report: "ImportReport", out: Path) -> None:
     for split, found in report.splits.items():
         judged = "no responses"
@@ -93,6 +99,8 @@ def _tell(report: "ImportReport", out: Path) -> None:
             judged += f"{found.right_caption} with the right caption, {found.both} both"
         if found.incomplete:
             judged += f", {found.incomplete} without caption or answer"
+        if found.redrawn:
+            judged += f"; {found.redrawn} images redrawn, as not all programs would see them alike"
         typer.echo(f"{split}: {found.rows} rows, {judged}")
     if report.columns:
         typer.echo(f"not taken: {', '.join(map(repr, sorted(report.columns)))}")
@@ -102,6 +110,10 @@ def _tell(report: "ImportReport", out: Path) -> None:
         )
         for line in report.repeated:
             typer.echo("  {split} row {row}: {other_split} row {other_row}".format(**line))
+    if equal := sum(found.equal for found in report.splits.values()):
+        typer.echo(f"warning: rows equal to an earlier one of their split: {equal}, see {out}/equal.jsonl")
+        for line in report.equal:
+            typer.echo("  {split} row {row}: row {other_row}".format(**line))
     rejected = sum(found.rejected for found in report.splits.values())
     if rejected:
         typer.echo(f"warning: rows that could not be taken: {rejected}, see {out}/rejected.jsonl")

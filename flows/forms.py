@@ -33,7 +33,9 @@ def _config(preset: str, seed: int, puzzle: str, settings: Sequence[str], **fiel
     """What was filled in, over the preset."""
     chosen = {"puzzle": "" if puzzle == AS_PRESET else puzzle, **fields}
     changes = {field: value for field, value in chosen.items() if value}
-    return load_preset(preset, {**changes, "seed": seed, **parse_settings(settings)})
+    config = load_preset(preset, {**changes, "seed": seed, **parse_settings(settings)})
+    config.check_files()
+    return config
 
 
 def _form(run_name: str | Callable[[], str] | None = None) -> Callable[[Callable[..., Any]], Flow[..., Any]]:

@@ -111,7 +111,8 @@ def _mlflow(home: Home, host: str, port: int, found: Up) -> Server:
             raise PercasymError("a password for MLflow needs Flask-WTF: pip install 'percasym[team]'")
         command += ["--app-name", "basic-auth"]
         settings = home.root / "mlflow-auth.ini"
-        settings.write_text(AUTHENTICATION.format(database=home.root / "mlflow-users.db"))
+        users = str(home.root / "mlflow-users.db").replace("%", "%%")  # % begins a reference in such a file
+        settings.write_text(AUTHENTICATION.format(database=users))
         environment = {
             "MLFLOW_AUTH_CONFIG_PATH": str(settings),
             "MLFLOW_AUTH_ADMIN_USERNAME": os.environ.get("MLFLOW_TRACKING_USERNAME", "admin"),

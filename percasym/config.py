@@ -77,6 +77,19 @@ class StudyConfig(MachineSection, Experiment):
             or bool(re.fullmatch(r"\w[\w.-]*/[\w.-]+", name))
         )
 
+    def check_files(self) -> None:
+        """Refuses what names a file or folder that is not here, before work begins.
+
+        Raises:
+            PercasymError: a setting that does.
+        """
+        if self.teacher_prompt and not Path(self.teacher_prompt).is_file():
+            raise PercasymError(f"teacher_prompt={self.teacher_prompt!r}: there is no such file")
+        models = {"model": self.model, "teacher": "" if self.teacher_server else self.teacher}
+        for field, name in models.items():
+            if name and not Path(name).is_dir() and not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name):
+                raise PercasymError(f"{field}={name!r}: there is no such folder, and it is no id of the Hub")
+
     def over(self, lams: Iterable[float] = (), alphas: Iterable[float] = ()) -> "StudyConfig":
         """The same study over a grid of weights of perception, in place of those it has.
 

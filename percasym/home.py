@@ -1,11 +1,16 @@
 """Where a machine keeps its studies: one folder, which can be deleted or copied as a whole."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from percasym.errors import PercasymError
+
 VARIABLE = "PERCASYM_HOME"
+ARTIFACTS = "PERCASYM_ARTIFACTS"
 DEFAULT = ".percasym"
+MISREAD = re.compile(r"\?|%[0-9a-fA-F]{2}")  # ends, or is decoded in, the address of a database or a file
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,19 @@ class Home:
 
     @classmethod
     def current(cls) -> "Home":
-        return cls(Path(os.environ.get(VARIABLE) or DEFAULT).expanduser().resolve())
+        """The home folder of this process.
+
+        Raises:
+            PercasymError: MLflow or Prefect would take its path for another one.
+        """
+        root = Path(os.environ.get(VARIABLE) or DEFAULT).expanduser().resolve()
+        for path in (str(root), os.environ.get(ARTIFACTS, "")):
+            if "://" not in path and (MISREAD.search(path) or not path.isprintable()):
+                raise PercasymError(
+                    f"{path!r} cannot keep studies, as it has a ?, a % before two digits or what cannot be "
+                    "printed, where others read a path in another way: name another folder"
+                )
+        return cls(root)
 
     @property
     def database(self) -> Path:
@@ -26,7 +43,7 @@ class Home:
     @property
     def artifacts(self) -> str:
         """Where artifacts go: a folder, or what PERCASYM_ARTIFACTS says, such as s3://bucket/percasym."""
-        return os.environ.get("PERCASYM_ARTIFACTS") or str(self.root / "artifacts")
+        return os.environ.get(ARTIFACTS) or str(self.root / "artifacts")
 
     @property
     def prefect(self) -> Path:

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from percasym.errors import PercasymError
 from percasym.home import Home
 from percasym.metrics import FIGURES
-from percasym.tracking import Tracker
+from percasym.tracking import Tracker, equals
 
 STUDY = "study"
 KINDS = (STUDY, "evaluation", "reevaluation")
@@ -91,11 +91,14 @@ def search(
 
     Args:
         condition: what else is asked for, in MLflow's words.
+
+    Raises:
+        PercasymError: a name that MLflow cannot look for.
     """
     conditions = [f"tags.stage = '{kind}'"]
     if name is not None:
         column = "attributes.run_name" if kind == STUDY else "tags.study"
-        conditions.append(f"{column} = '{_quoted(name)}'")
+        conditions.append(equals(column, name))
     if condition:
         conditions.append(condition)
     return tracker.client.search_runs(
@@ -147,7 +150,3 @@ def _models(run: Any) -> Iterator[ModelFigures]:
     for model, prefix in prefixes.items():
         a, a_p, a_r = (metrics.get(prefix + figure) for figure in FIGURES)
         yield ModelFigures(model=model, evaluation=links.get(model), a=a, a_p=a_p, a_r=a_r)
-
-
-def _quoted(name: str) -> str:
-    return name.replace("'", "''")

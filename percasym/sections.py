@@ -285,7 +285,7 @@ class RLSection(PostTrainingSection, GroupSection):
 class NameSection(Section):
     """What is compared, and under which name."""
 
-    name: str = Field("study", pattern=r"^[\w.-]{1,64}$", description="What the study is called in MLflow.")
+    name: str = Field("study", pattern=r"^\w[\w.-]{0,63}$", description="What the study is called in MLflow.")
     arms: list[str] = Field(
         default=["token_mean", "fixed:0.5", "ngdiff"],
         min_length=1,

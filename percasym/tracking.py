@@ -102,7 +102,7 @@ class Tracker:
     def register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> str:
         """The version of the registered model `name` that `run_id` made, registered now if it was not."""
         with FileLock(self.lock):  # of two studies that end at the same moment, one registers after the other
-            if not self.client.search_registered_models(f"name = '{name}'"):
+            if not self.client.search_registered_models(equals("name", name)):
                 self.client.create_registered_model(name)
             for version in self.client.search_model_versions(f"run_id = '{run_id}'"):
                 if version.name == name:
@@ -142,7 +142,7 @@ class Tracker:
 
     def newest(self, **tags: str) -> str | None:
         """The id of the newest finished run with these tags; None without one."""
-        wanted = [f"tags.{name} = '{value}'" for name, value in tags.items()]
+        wanted = [equals(f"tags.{name}", value) for name, value in tags.items()]
         runs = self.client.search_runs(
             [self.experiment],
             " and ".join([*wanted, "attributes.status = 'FINISHED'"]),
@@ -171,6 +171,18 @@ class Version(NamedTuple):
     def checkpoint(self) -> Path:
         """The checkpoint as a local folder, downloaded if it has to be."""
         return fetch(self.source, Home.current().work / "fetched" / f"{self.run}-model")
+
+
+def equals(column: str, value: str) -> str:
+    """The condition that a column is `value`, as MLflow's filters take it: they know no escapes.
+
+    Raises:
+        PercasymError: `value` has both kinds of quotes, so there is no such condition.
+    """
+    quote = '"' if "'" in value else "'"
+    if quote in value:
+        raise PercasymError(f"MLflow cannot look for {value!r}: it has both kinds of quotes")
+    return f"{column} = {quote}{value}{quote}"
 
 
 def find_model(name: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from percasym.datasets import Row
+from percasym.images import plain_image
 
 
 @dataclass
@@ -19,11 +20,14 @@ class Exported:
     """What else is not in the export, or how to load it."""
 
     def sift(self, rows: Iterable[Row], reason: Callable[[Row], str | None]) -> Iterator[Row]:
-        """Those of `rows` for which there is no reason to leave them out; both are counted."""
+        """Those of `rows` for which there is no reason to leave them out; both are counted.
+
+        Their images are such that the consumer sees in them what we do.
+        """
         for row in rows:
             why = reason(row)
             if why is None:
                 self.rows += 1
-                yield row
+                yield {**row, "image": row["image"] and plain_image(row["image"])}
             else:
                 self.left_out[why] += 1

@@ -15,9 +15,9 @@ from typing import Any
 
 from percasym.datasets import Row, iter_split
 from percasym.exporting.base import Exported
+from percasym.placeholders import OF_MODELS, OF_PROGRAMS, placeholder
 
 IMAGE = "<image>"
-PLACES = (IMAGE, "<video>", "<audio>")
 KEPT = ("id", "ground_truth", "puzzle")  # for whoever scores what is learnt; LLaMA-Factory ignores them
 INFO: dict[str, Any] = {
     "formatting": "sharegpt",
@@ -46,8 +46,8 @@ def reason_to_leave_out(row: Row) -> str | None:
         return "no response"
     if row["prefix"]:
         return "a prefix, which would be trained too"
-    if any(place in row[column] for place in PLACES for column in ("query", "response")):
-        return f"{', '.join(PLACES)} in its text"
+    if placeholder((*OF_PROGRAMS, *OF_MODELS), row["query"], row["response"]):
+        return f"{', '.join(OF_PROGRAMS)}, or what models take for an image, in its text"
     return None
 
 

@@ -20,6 +20,7 @@ import yaml
 
 from percasym.datasets import Row, iter_split
 from percasym.exporting.base import Exported
+from percasym.placeholders import OF_MODELS, placeholder
 
 Kind = Literal["prompt_only", "prompt_completion"]
 
@@ -67,6 +68,8 @@ def _write_split(data: Path, split: str, kind: Kind, path: Path) -> Exported:
     def reason(row: Row) -> str | None:
         if row["prefix"]:
             return "a prefix of the response"
+        if placeholder(OF_MODELS, row["query"], row["response"]):
+            return "what models take for an image in its text"
         return "no response" if kind == "prompt_completion" and not row["response"] else None
 
     schema = FEATURES[kind].arrow_schema

@@ -1,15 +1,17 @@
 """Takes over data sets in the released layout: verified row by row, and completed to data sets of ours.
 
-    columns   query, image, ground_truth, response          as in xqwu/asymmetric-VLM__sudoku and __gc
+    columns   query, image, ground_truth, response          as in xqwu/asymmetric-VLM__sudoku and __gc,
+                                                            or images, a list of one, in place of image
     adds      id, perception (p*), puzzle, prefix           see percasym.datasets
 
 What cannot be taken is listed, never dropped in silence: FOLDER/rejected.jsonl has a line with split, row and
-reason for every row that was not, FOLDER/repeated.jsonl one for every puzzle that occurs in two splits.
+reason for every row that was not, FOLDER/repeated.jsonl one for every puzzle that occurs in two splits,
+FOLDER/equal.jsonl one for every row that is equal to an earlier one of its split. Both kinds stay.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from percasym.datasets import Row, write_dataset
 from percasym.errors import PercasymError
 from percasym.folders import new_folder
 from percasym.importing.card import write_import_card
-from percasym.importing.sources import Found, Unreadable, open_source
-from percasym.importing.verification import COLUMNS, NEEDED, verify
+from percasym.importing.found import COLUMNS, Found, Unreadable
+from percasym.importing.sources import open_source
+from percasym.importing.verification import verify
 from percasym.judgement import Score
 from percasym.puzzles import Puzzle
 
@@ -32,6 +35,10 @@ class SplitReport:
 
     rows: int = 0
     rejected: int = 0
+    equal: int = 0
+    """Rows that are equal to an earlier one in query, image, ground truth and response."""
+    redrawn: int = 0
+    """Images of which a plain copy was taken, as not all programs would see them alike."""
     responses: int = 0
     right: int = 0
     """Responses whose answer is right: the `a` of `judgement.Score`."""
@@ -60,6 +67,8 @@ class ImportReport:
     repeated: list[dict[str, Any]] = field(default_factory=list)
     """The first rows whose puzzle is in another split too: split, row, other_split, other_row."""
     repeats: int = 0
+    equal: list[dict[str, Any]] = field(default_factory=list)
+    """The first rows that are equal to an earlier one: split, row, other_row."""
     columns: set[str] = field(default_factory=set)
     """Columns of the source that were not taken."""
 
@@ -101,11 +110,8 @@ class _Importer:
         """The rows of a split that can be taken."""
         counts = self.report.splits[split] = SplitReport()
         first_reason = "it is empty"
-        checked = False
+        rows: dict[bytes, int] = {}
         for number, values in enumerate(found):
-            if not checked and not isinstance(values, Unreadable):
-                self.report.columns |= self._other_columns(split, values)
-                checked = True
             try:
                 if isinstance(values, Unreadable):
                     raise PercasymError(values.reason)
@@ -116,28 +122,23 @@ class _Importer:
                 self._list("rejected", {"split": split, "row": number, "reason": str(error)})
                 continue
             counts.rows += 1
+            counts.redrawn += verified.row["image"] != values["image"]
+            self.report.columns |= values.keys() - set(COLUMNS)
             if verified.score is not None:
                 counts.count(verified.score)
             self._look_for_repeat(split, number, verified.instance)
+            earlier = rows.setdefault(_digest(*(values.get(column) for column in COLUMNS)), number)
+            if earlier != number:
+                counts.equal += 1
+                self._list("equal", {"split": split, "row": number, "other_row": earlier})
             yield verified.row
         if not counts.rows:
             raise PercasymError(
                 f"split {split!r} of {self.source} has no row that can be taken: {first_reason}"
             )
 
-    def _other_columns(self, split: str, values: Mapping[str, Any]) -> set[str]:
-        """The columns that are not taken, if all are there that are needed."""
-        if not values.keys() >= set(NEEDED):
-            names = ", ".join(sorted(map(str, values)))
-            hint = "; it may be LLaMA-Factory's layout, which has no ground truth" * ("messages" in values)
-            raise PercasymError(
-                f"split {split!r} of {self.source} has the columns {names[:200]}, "
-                f"but {', '.join(NEEDED)} are needed{hint}"
-            )
-        return set(values) - set(COLUMNS)
-
     def _look_for_repeat(self, split: str, number: int, instance: str) -> None:
-        key = hashlib.blake2b(instance.encode(), digest_size=16).digest()
+        key = _digest(instance)
         other_split, other_row = self.seen.setdefault(key, (split, number))
         if other_split != split:
             self.report.repeats += 1
@@ -150,3 +151,8 @@ class _Importer:
             shown.append(line)
         with (self.folder / f"{name}.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _digest(*values: Any) -> bytes:
+    """16 bytes that stand for values."""
+    return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()

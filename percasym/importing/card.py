@@ -13,19 +13,21 @@ BODY = """
 
 Puzzles whose image has one canonical text form, in the layout of percasym. Taken over from `{source}` by
 percasym {version}; the licence is that of the source. Images, queries, ground truths and responses are as
-they were there, byte by byte.
+they were there, byte by byte, but for images that not all programs would see alike (turned by their EXIF,
+transparent, of 16 bits, or moving): these are redrawn as plain ones.
 
-| split | rows | rejected | responses | answer right | caption right | both |
-| --- | --- | --- | --- | --- | --- | --- |
+| split | rows | rejected | equal | redrawn | responses | answer right | caption right | both |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 {splits}
 
+`equal` are rows that are equal to an earlier one of their split (`equal.jsonl`); `redrawn` are images.
 {repeats}
 
 | column | what it holds |
 | --- | --- |
 | `id` | family, split, and the number of the row in the source |
 | `query` | the request to the model |
-| `image` | as it was |
+| `image` | as it was, or redrawn |
 | `ground_truth` | the puzzle itself as JSON, not a solution: answers are verified |
 | `perception` | the canonical description of what the image should show, made from `ground_truth` |
 | `puzzle` | the family and settings that read `ground_truth`; how the images were drawn is not known |
@@ -45,8 +47,8 @@ def write_import_card(folder: Path, source: str, report: "ImportReport") -> None
         source=Path(source).name if Path(source).is_dir() else source,
         version=__version__,
         splits="\n".join(
-            f"| {split} | {found.rows} | {found.rejected} | {found.responses} | {found.right} | "
-            f"{found.right_caption} | {found.both} |"
+            f"| {split} | {found.rows} | {found.rejected} | {found.equal} | {found.redrawn} | "
+            f"{found.responses} | {found.right} | {found.right_caption} | {found.both} |"
             for split, found in report.splits.items()
         ),
         repeats=(

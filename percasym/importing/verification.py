@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 from percasym.dataset_card import IMPORTED
 from percasym.datasets import Row
 from percasym.errors import PercasymError
-from percasym.images import open_image
+from percasym.images import open_image, plain_image
+from percasym.importing.found import LARGEST_IMAGE
 from percasym.importing.recognition import read_puzzle
-from percasym.importing.sources import LARGEST_IMAGE
 from percasym.judgement import Score, score
+from percasym.placeholders import OF_MODELS, placeholder
 from percasym.puzzles import Puzzle, spec
 
-COLUMNS = ("query", "image", "ground_truth", "response")
-NEEDED = COLUMNS[:3]
 LONGEST_TEXT = 1 << 20  # characters
+THINNEST = 200  # times as long as wide, or as wide as long, is what Qwen's processor refuses
 
 
 class Verified(NamedTuple):
@@ -31,7 +31,8 @@ class Verified(NamedTuple):
 def verify(values: Mapping[str, Any], split: str, number: int, told: Puzzle[Any] | None) -> Verified:
     """The row that `values` make, with `query`, `ground_truth` and `response` as they stand there.
 
-    A ground truth that is a JSON value, not a text, is written as one.
+    A ground truth that is a JSON value, not a text, is written as one. An image that not all programs would
+    see alike is replaced by a plain one.
 
     Args:
         values: the released columns; `image` is encoded.
@@ -43,19 +44,23 @@ def verify(values: Mapping[str, Any], split: str, number: int, told: Puzzle[Any]
     """
     query = _text(values, "query")
     truth = values.get("ground_truth")
-    text = json.dumps(truth) if isinstance(truth, list | dict) else _text(values, "ground_truth")
+    text = _json(truth) if isinstance(truth, list | dict) else _text(values, "ground_truth")
     response = "" if values.get("response") is None else _text(values, "response")
     image = values.get("image")
     if not isinstance(image, bytes):
         raise PercasymError("it has no image")
     if len(image) > LARGEST_IMAGE:
         raise PercasymError(f"its image has more than {LARGEST_IMAGE:,} bytes")
-    open_image(image)
+    width, height = open_image(image).size
+    if max(width, height) >= THINNEST * min(width, height):
+        raise PercasymError(f"its image is {width} x {height}: too thin for models")
+    if place := placeholder(OF_MODELS, query, response):
+        raise PercasymError(f"it has {place} in its query or response, which models take for an image")
     puzzle, instance = read_puzzle(text, told)
     row = {
         "id": f"{puzzle.name}-{split}{IMPORTED}{number}",
         "query": query,
-        "image": image,
+        "image": plain_image(image),
         "ground_truth": text,
         "perception": puzzle.perception(instance),
         "puzzle": spec(puzzle),
@@ -67,6 +72,13 @@ def verify(values: Mapping[str, Any], split: str, number: int, told: Puzzle[Any]
         f"{puzzle.name} {puzzle.ground_truth(instance)}",
         score(puzzle, instance, response) if response else None,
     )
+
+
+def _json(truth: Any) -> str:
+    try:
+        return json.dumps(truth)
+    except (TypeError, ValueError, RecursionError):
+        raise PercasymError("its ground_truth is no JSON value") from None
 
 
 def _text(values: Mapping[str, Any], column: str) -> str:

@@ -3,16 +3,16 @@
 The presets are the YAML files beside this one.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from percasym.config import StudyConfig
 from percasym.errors import PercasymError
+from percasym.presets.values import field_type, item_type, load_texts, read_value
 
 PRESETS = ("mini", "gpu-mini", "paper")
 
@@ -23,9 +23,13 @@ def load_preset(name: str, changes: Mapping[str, Any] | None = None) -> StudyCon
     Raises:
         PercasymError: no such preset or file, or a field that does not exist or is out of range.
     """
-    fields = yaml.safe_load(preset_text(name))
-    if not isinstance(fields, dict):
+    try:
+        texts = load_texts(preset_text(name))
+    except yaml.YAMLError as error:
+        raise PercasymError(f"{name} is no YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(texts, dict):
         raise PercasymError(f"{name} holds no settings: write one `field: value` a line")
+    fields = {str(key): read_value(value, field_type(StudyConfig, key)) for key, value in texts.items()}
     changes = changes or {}
     if changes.get("puzzle", fields.get("puzzle")) != fields.get("puzzle"):
         fields["puzzle_options"] = fields["pretrain_options"] = {}  # those of another puzzle
@@ -46,20 +50,24 @@ def preset_text(name: str) -> str:
         return files("percasym").joinpath("presets", f"{name}.yaml").read_text()
     if name.endswith((".yaml", ".yml")):
         try:
-            with open(name) as file:
+            with open(name, encoding="utf-8-sig") as file:
                 return file.read()
         except OSError as error:
             raise PercasymError(f"cannot read {name}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise PercasymError(f"cannot read {name}: it is no UTF-8") from None
     raise PercasymError(
         f"there is no preset {name!r}; take {', '.join(PRESETS)}, or the path of a .yaml file"
     )
 
 
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """`key=value` texts as fields: values are YAML, `a,b` is a list, `puzzle_options.rows=2` sets one option.
+def parse_settings(settings: Iterable[str], model: type[BaseModel] = StudyConfig) -> dict[str, Any]:
+    """`field=value` texts as fields of `model`, each value read by the type of its field.
+
+    A text field takes the text as it stands, `a,b` is a list, `puzzle_options.rows=2` sets one option.
 
     Raises:
-        PercasymError: a text without `=`.
+        PercasymError: a text without `=`, or an option of what has none.
     """
     fields: dict[str, Any] = {}
     for setting in settings:
@@ -67,29 +75,15 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         if not equals or not key:
             raise PercasymError(f"--set {setting!r}: write field=value")
         name, dot, option = key.partition(".")
-        value = _value(text)
-        if name in ("arms", "rl_arms") and not isinstance(value, list):
-            value = [value] if value else []
-        if dot:
-            fields.setdefault(name, {})[option] = value
-        else:
-            fields[name] = value
+        kind = field_type(model, name)
+        if not dot:
+            fields[name] = read_value(text, kind)
+            continue
+        options = fields.setdefault(name, {})
+        if not isinstance(options, dict):
+            raise PercasymError(f"--set {setting!r}: {name} is {options!r} already")
+        options[option] = read_value(text, item_type(kind))
     return fields
-
-
-def _value(text: str) -> Any:
-    if "," in text and not text.startswith(("[", "{", '"', "'")):
-        return [_value(part) for part in text.split(",") if part]
-    if not text:
-        return ""
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    # YAML 1.1 reads 1e-3 as a text: it wants a dot in a number.
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
-        return float(value)
-    return value
 
 
 def explain(error: ValidationError) -> str:

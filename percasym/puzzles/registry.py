@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from percasym.errors import PercasymError
 from percasym.extensions import load_class
-from percasym.puzzles.base import Puzzle
+from percasym.puzzles.base import Puzzle, PuzzleConfig
 from percasym.puzzles.graph_coloring import GraphColoringPuzzle
 from percasym.puzzles.sudoku import SudokuPuzzle
 
@@ -40,6 +40,15 @@ def load_puzzle(name: str, config: Mapping[str, Any] | None = None) -> Puzzle[An
         raise PercasymError(f"puzzle {name}: {_in_one_line(error)}") from None
     puzzle.address = name
     return puzzle
+
+
+def puzzle_config(name: str) -> type[PuzzleConfig]:
+    """What the puzzle called `name` can be asked for.
+
+    Raises:
+        PercasymError: as `load_puzzle`.
+    """
+    return _family(name).Config
 
 
 def spec(puzzle: Puzzle[Any]) -> str:

@@ -24,9 +24,10 @@ from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
 from percasym.puzzles.reading import read_json
 from percasym.puzzles.styles import parse_style
 from percasym.puzzles.sudoku_cells import BLANK, cell_names
+from percasym.puzzles.sudoku_generation import carve, random_grid
 from percasym.puzzles.sudoku_image import draw_sudoku
 from percasym.puzzles.sudoku_reading import cells_of_rows, read_grid
-from percasym.puzzles.sudoku_solver import Geometry, carve, geometry, is_only_solution, random_grid, solve
+from percasym.puzzles.sudoku_solver import Geometry, geometry, has_one_solution, solve
 
 USUAL_BLANKS = {4: (7, 9), 6: (14, 18), 8: (24, 32), 9: (30, 45)}  # by size
 MOST_BLANKS = {4: 12, 6: 26, 8: 42, 9: 56}  # random carving rarely finds more
@@ -152,6 +153,8 @@ class SudokuPuzzle(Puzzle[Sudoku]):
 
     def read_ground_truth(self, text: str) -> Sudoku:
         cells, whole = cells_of_rows(read_json(text), self.config.size)
+        if whole and 0 not in cells:
+            raise PercasymError(f"a grid without a blank, which is no puzzle but a solution: {text[:60]!r}")
         if whole:
             sudoku = self._sudoku(cells)
             if self.solve(sudoku) is not None:
@@ -164,10 +167,8 @@ class SudokuPuzzle(Puzzle[Sudoku]):
         return _solution(instance)
 
     def is_possible(self, described: Sudoku) -> bool:
-        """Whether the grid has one solution and no other."""
-        solved = self.solve(described)
-        solution = list(chain.from_iterable(solved or ()))
-        return bool(solution) and is_only_solution(described.geometry, described.cells, solution)
+        """Whether the grid has a blank, and one solution and no other."""
+        return 0 in described.cells and has_one_solution(described.geometry, described.cells)
 
     def read_perception(self, text: str, instance: Sudoku) -> Sudoku | None:
         cells, whole = read_grid(text, instance.size)

@@ -227,6 +227,18 @@ def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFix
         (["score"], "data"),
         (["generate", "--n", "few", "--out", "x"], "--n"),
         (["study", "--hom", "x"], "--hom"),
+        (["study", "--home", "a ?x=y"], "cannot keep studies"),
+        (["report", "mini", "--home", "a%20b"], "cannot keep studies"),
+        (["study", "--set", "name=.."], "name='..'"),
+        (["study", "--set", "name=-x"], "name='-x'"),
+        (["study", "--set", "model=/data/run, 2/ckpt"], "model='/data/run, 2/ckpt': there is no such folder"),
+        (["study", "--set", "teacher=./Qwen"], "teacher='./Qwen': there is no such folder"),
+        (
+            ["study", "--set", "teacher_prompt=prompts/x #1.txt"],
+            "teacher_prompt='prompts/x #1.txt': there is",
+        ),
+        (["study", "--set", "thinking=of"], "thinking='of'"),
+        (["study", "--set", "system_prompt=a, b: c # d"], "system_prompt, min_pixels"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

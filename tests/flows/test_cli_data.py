@@ -31,6 +31,8 @@ def test_what_was_found_is_told(source: Path, tmp_path: Path, capfd: pytest.Capt
         f"warning: rows whose puzzle is in another split too: 2, see {out}/repeated.jsonl",
         "  train_sft row 0: test row 0",
         "  train_sft row 1: test row 0",
+        f"warning: rows equal to an earlier one of their split: 1, see {out}/equal.jsonl",
+        "  test row 2: row 0",
         f"warning: rows that could not be taken: 1, see {out}/rejected.jsonl",
         "  test row 1: it has no image",
         f"7 items in {out}",

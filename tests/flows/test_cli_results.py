@@ -133,3 +133,15 @@ def test_a_mistake_is_one_line(
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert message in error
+
+
+@pytest.mark.parametrize("name", ["o'brien", 'say "x"', "a' or name = 'b", "'\"", "%", "a\nb"])
+@pytest.mark.parametrize("command", ["report", "runs", "compare", "gallery"])
+def test_a_study_that_is_not_there_is_told_whatever_its_name(
+    command: str, name: str, tracked: Tracked, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    names = {"compare": [f"{name}/a", f"{name}/b"], "gallery": [f"{name}/a"]}.get(command, [name])
+    code, told, error = call(capfd, command, *names, "--home", home)
+    assert (code, told) == (2, "")
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1

@@ -5,10 +5,15 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.utils.validation import _validate_model_name
+from pydantic import ValidationError
 
 from percasym.config import StudyConfig
 from percasym.errors import PercasymError
 from percasym.presets import PRESETS, load_preset, parse_settings, preset_text
+from percasym.puzzles.base import PuzzleConfig
 from percasym.sections import BaseSection, DataSection, EvaluationSection, SFTSection
 
 
@@ -51,6 +56,164 @@ def test_the_settings_are_flat() -> None:
 )
 def test_a_setting_is_read(text: str, fields: dict[str, Any]) -> None:
     assert parse_settings([text]) == fields
+
+
+TEXTS = (
+    "off",
+    "on",
+    "no",
+    "007",
+    "1.10",
+    "2026-11-27",
+    "1e-3",
+    "null",
+    "~",
+    "First describe the grid, then solve it.",
+    "You are careful: think first.",
+    "# Role\nsolver",
+    "/data/run, 2/ckpt",
+    "prompts/x #1.txt",
+    " blanks ",
+    "[a, b]",
+    "{a: b}",
+    "'quoted'",
+    "a=b",
+    "100 %",
+    "&anchor *alias !tag | > ` @",
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("field", ["system_prompt", "model", "teacher_prompt", "style", "name", "thinking"])
+def test_a_text_field_takes_the_text_as_it_stands(field: str, text: str) -> None:
+    assert parse_settings([f"{field}={text}"]) == {field: text}
+
+
+@given(st.text(max_size=40))
+def test_any_text_at_all(text: str) -> None:
+    assert parse_settings([f"system_prompt={text}"]) == {"system_prompt": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("thinking=off", {"thinking": "off"}),
+        ("thinking=on", {"thinking": "on"}),
+        ("name=007", {"name": "007"}),
+        ("name=2026-11-27", {"name": "2026-11-27"}),
+        ("name=on", {"name": "on"}),
+        ("name=1.10", {"name": "1.10"}),
+        ("train_vision=off", {"train_vision": False}),
+        ("train_items=1e3", {"train_items": 1000}),
+        ("train_items=10_000", {"train_items": 10_000}),
+        ("learning_rate=.5e-3", {"learning_rate": 0.0005}),
+        ('arms=[token_mean, "fixed:0.5"]', {"arms": ["token_mean", "fixed:0.5"]}),
+        ("rl_overrides=a.b=1,c=off", {"rl_overrides": ["a.b=1", "c=off"]}),
+    ],
+)
+def test_a_setting_and_a_line_of_a_preset_are_read_alike(
+    text: str, changed: dict[str, Any], tmp_path: Path
+) -> None:
+    """A model is named, as thinking is nothing for a miniature."""
+    with_model = {"model": "some/model"}
+    config = load_preset("mini", {**with_model, **parse_settings([text])})
+    path = tmp_path / "mine.yaml"
+    field, _, value = text.partition("=")
+    lines = [line for line in preset_text("mini").splitlines() if not line.startswith(f"{field}:")]
+    path.write_text("\n".join([*lines, f"{field}: {value}"]))
+    assert config.model_dump().items() >= changed.items()
+    assert load_preset(str(path), with_model) == config
+
+
+def test_a_preset_may_quote_and_spread_over_lines(tmp_path: Path) -> None:
+    text = (
+        "model: some/model\nsystem_prompt: |\n  # Role\n  solver: off\npuzzle_options: {rows: 2, cols: '2'}\n"
+    )
+    lines = [line for line in preset_text("mini").splitlines() if not line.startswith("puzzle_options:")]
+    path = tmp_path / "mine.yaml"
+    path.write_text("\n".join(lines) + "\n" + text)
+    config = load_preset(str(path))
+    assert config.system_prompt == "# Role\nsolver: off\n"
+    assert config.puzzle_options == {"rows": 2, "cols": "2"}  # in quotes it is a text; the puzzle reads it
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("-3", -3),
+        ("007", 7),
+        ("0.5", 0.5),
+        ("1e-3", 0.001),
+        ("true", True),
+        ("False", False),
+        ("off", "off"),
+        ("1,2", [1, 2]),
+        ("[1, 2]", [1, 2]),
+        ("a,b", "a,b"),
+        ('"3"', "3"),
+        ("2026-11-27", "2026-11-27"),
+        ("[", "["),
+        ("", ""),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_an_option_of_a_puzzle_is_what_it_looks_like(text: str, value: Any) -> None:
+    (found,) = parse_settings([f"puzzle_options.x={text}"])["puzzle_options"].values()
+    assert (type(found), found) == (type(value), value)
+
+
+def test_the_options_of_a_puzzle_itself_are_read_by_its_own_types() -> None:
+    class Named(PuzzleConfig):
+        label: str = ""
+        count: int = 0
+
+    texts = ["label=007", "count=007", "style=hard:0.5"]
+    assert parse_settings(texts, Named) == {"label": "007", "count": 7, "style": "hard:0.5"}
+
+
+@pytest.mark.parametrize("settings", [["puzzle_options=5", "puzzle_options.rows=2"], ["seed=1", "seed.x=2"]])
+def test_an_option_of_what_has_none_is_told(settings: list[str]) -> None:
+    with pytest.raises(PercasymError, match="already"):
+        parse_settings(settings)
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\t- x: 1", b"a: \xff", b"a: !!python/object:os.system {}"])
+def test_a_preset_that_is_no_yaml_is_told_in_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(PercasymError, match=r"mine\.yaml") as raised:
+        load_preset(str(path))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("line", ["name: ~", "seed: null", "? [a]\n: b", "seed: [1]", "arms: {a: b}"])
+def test_a_value_of_another_kind_is_told_in_one_line(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    lines = [one for one in preset_text("mini").splitlines() if not one.startswith(line.partition(":")[0])]
+    path.write_text("\n".join([*lines, line]))
+    with pytest.raises(PercasymError) as raised:
+        load_preset(str(path))
+    assert "\n" not in str(raised.value)
+
+
+@given(st.text(max_size=12))
+def test_a_name_that_is_taken_is_one_for_the_model_registry(name: str) -> None:
+    try:
+        taken = StudyConfig.model_validate({"name": name}).name == name
+    except ValidationError:
+        taken = False
+    if taken:
+        _validate_model_name(name)
+        assert not name.startswith("-")
+
+
+@pytest.mark.parametrize(
+    "name", [".", "..", "...", "..a", "-x", "a/b", "a:b", "o'brien", 'a"b', "", "a b", "a\n"]
+)
+def test_a_name_that_would_fail_later_is_refused_at_once(name: str) -> None:
+    with pytest.raises(PercasymError, match=r"^name="):
+        load_preset("mini", {"name": name})
 
 
 def test_settings_of_one_group_add_up() -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from percasym.errors import PercasymError
+from percasym.runs import list_runs
 from percasym.tracking import Run, Tracker, fetch, is_local, local_path
 
 
@@ -109,3 +111,21 @@ def test_a_deleted_run_is_no_run(run: Run, home: Path) -> None:
     assert found is not None
     assert found.uri == run.uri
     assert tracker.run("0" * 32) is None
+
+
+ODD_NAMES = (
+    *("o'brien", 'say "x"', "a\\b", "100%", "a_b", "ünï", "a;b", "`x`", "new\nline", "a -- b", "(a)", "''"),
+    *("a = 'b' and c", "x' or attributes.run_name = 'y", "..", "tags.study", " "),
+)
+
+
+def test_a_run_of_any_name_is_found_by_it_and_no_other(home: Path) -> None:
+    tracker = Tracker.current()
+    runs = {name: tracker.start(name, {"stage": "study", "study": name}) for name in ODD_NAMES}
+    for name, run in runs.items():
+        tracker.client.set_terminated(run.id, "FINISHED")
+        assert tracker.newest(stage="study", study=name) == run.id
+        assert [found["run"] for found in list_runs(name)] == [run.id]
+    assert tracker.latest("o'neil", "report") is None
+    with pytest.raises(PercasymError, match="it has both kinds of quotes"):
+        tracker.latest("'\"", "report")

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 
 from percasym.datasets import iter_split
 from percasym.errors import PercasymError
+from percasym.images import plain_image
+from percasym.placeholders import OF_MODELS, OF_PROGRAMS, placeholder
 
 IMAGE = "<image>"  # where verl puts the image into the prompt
-MEDIA = (IMAGE, "<video>", "<audio>")  # all that verl looks for
 GROUP_ROWS = 256
 
 
@@ -42,16 +43,17 @@ def write_rows(dataset: str, split: str, path: Path, captions: Mapping[str, str]
 def _chunks(dataset: str, split: str, captions: Mapping[str, str] | None) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
     for index, row in enumerate(iter_split(dataset, split)):
-        if row["image"] is None or row["prefix"] or any(mark in row["query"] for mark in MEDIA):
+        place = placeholder((*OF_PROGRAMS, *OF_MODELS), row["query"])
+        if row["image"] is None or row["prefix"] or place:
             raise PercasymError(
                 f"{row['id']} is not for verl: it takes an image, no prefix, and in the query none "
-                f"of {', '.join(MEDIA)}"
+                f"of {place or ', '.join(OF_PROGRAMS)}"
             )
         chunk.append(
             {
                 "data_source": "percasym",
                 "prompt": [{"role": "user", "content": IMAGE + row["query"]}],
-                "images": [{"bytes": row["image"], "path": None}],
+                "images": [{"bytes": plain_image(row["image"]), "path": None}],
                 "ability": "perception and reasoning",
                 "reward_model": {"style": "rule", "ground_truth": row["ground_truth"]},
                 "extra_info": {

@@ -1,15 +1,21 @@
 """What all exports have in common: whole or not at all, and one line for a mistake."""
 
 import errno
+import io
 import os
 from pathlib import Path
 
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import ExifTags, Image, ImageOps
 
-from percasym.datasets import iter_split
+from percasym.datasets import iter_split, write_dataset
 from percasym.errors import PercasymError
 from percasym.exporting import CONSUMERS, export_dataset, llamafactory
 from percasym.folders import new_folder
+from percasym.images import open_image
 
 
 @pytest.mark.parametrize("to", CONSUMERS)
@@ -80,3 +86,42 @@ def test_a_new_folder_may_lie_in_a_new_folder(tmp_path: Path) -> None:
     with new_folder(tmp_path / "a" / "b") as folder:
         (folder / "whole").touch()
     assert (tmp_path / "a" / "b" / "whole").exists()
+
+
+def odd_pictures() -> list[bytes]:
+    """Pictures that programs see differently: turned by EXIF, transparent, and of 16 bits."""
+    stroke = Image.new("L", (64, 48), 230)
+    stroke.paste(20, (0, 0, 20, 10))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    ink = Image.merge("LA", [Image.new("L", stroke.size, 0), ImageOps.invert(stroke)])
+    deep = Image.fromarray(np.asarray(stroke).astype(np.uint16) * 257)
+    written = []
+    for image, options in ((stroke, {"exif": exif}), (ink, {}), (deep, {})):
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", **options)
+        written.append(buffer.getvalue())
+    return written
+
+
+def exported_pictures(folder: Path) -> list[bytes]:
+    """All images of an export, in whatever file and column."""
+    written = [path.read_bytes() for path in sorted(folder.rglob("*.png"))]
+    for path in folder.rglob("*.parquet"):
+        for row in pq.read_table(path).to_pylist():
+            written += [image["bytes"] for image in row.get("images") or [row["image"]]]
+    return written
+
+
+@pytest.mark.parametrize("to", CONSUMERS)
+def test_who_reads_an_export_sees_what_we_see(to: str, taught: Path, tmp_path: Path) -> None:
+    (row, *_) = iter_split(taught, "train_sft")
+    odd = odd_pictures()
+    write_dataset(tmp_path / "data", {"train_sft": [{**row, "image": image} for image in odd]})
+    export_dataset(tmp_path / "data", to, tmp_path / "out")
+    seen = [
+        datasets.Image().decode_example({"bytes": image, "path": None}).convert("RGB").tobytes()
+        for image in exported_pictures(tmp_path / "out")
+    ]
+    assert seen == [open_image(image).tobytes() for image in odd]
+    assert len(set(seen)) == 2  # the last two are the same picture

@@ -62,8 +62,8 @@ def test_the_splits_and_the_card(tmp_path: Path) -> None:
     import_dataset(str(source), tmp_path / "out")
     assert split_names(tmp_path / "out") == ["test", "train_sft"]
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "| test | 1 | 0 | 0 | 0 | 0 | 0 |" in card
-    assert "| train_sft | 1 | 0 | 1 | 1 | 1 | 1 |" in card
+    assert "| test | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |" in card
+    assert "| train_sft | 1 | 0 | 0 | 0 | 1 | 1 | 1 | 1 |" in card
     assert "`source`" in card
     assert "license" not in card
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "data"]

@@ -14,7 +14,7 @@ from fixtures.released import GRAPH, SUDOKU, answered, listed, picture, released
 from percasym import importing
 from percasym.datasets import iter_split
 from percasym.errors import PercasymError
-from percasym.importing import SplitReport, import_dataset, sources
+from percasym.importing import SplitReport, import_dataset, sources, texts
 
 
 def write_lines(path: Path, *rows: Any) -> Path:
@@ -53,7 +53,7 @@ def test_other_columns_are_named(tmp_path: Path) -> None:
 
 
 def test_a_bad_line_of_json_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "LONGEST_LINE", 5_000)
+    monkeypatch.setattr(texts, "LONGEST_LINE", 5_000)
     folder = tmp_path / "source"
     folder.mkdir()
     (folder / "g.png").write_bytes(picture(GRAPH))
@@ -77,7 +77,7 @@ def test_a_bad_line_of_json_is_listed(tmp_path: Path, monkeypatch: pytest.Monkey
     (folder / "test.jsonl").write_text("\n".join(lines))
     report = import_dataset(str(folder), tmp_path / "out")
     reasons = {line["row"]: line["reason"] for line in listed(tmp_path / "out" / "rejected.jsonl")}
-    assert report.splits["test"] == SplitReport(rows=2, rejected=len(reasons))
+    assert report.splits["test"] == SplitReport(rows=2, rejected=len(reasons), equal=1)
     assert [row["id"][-2:] for row in iter_split(tmp_path / "out", "test")] == ["-0", "11"]
     expected = {
         1: "no JSON",
@@ -88,7 +88,7 @@ def test_a_bad_line_of_json_is_listed(tmp_path: Path, monkeypatch: pytest.Monkey
         6: "is not there",
         7: "has no image",
         8: "lone surrogate",
-        9: "its ground_truth is no text",
+        9: "it has the columns query, but query, image, ground_truth are needed",
         10: "no JSON",
     }
     assert reasons.keys() == expected.keys()
@@ -160,7 +160,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 
 
 def test_a_large_array_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "LARGEST_ARRAY", 10)
+    monkeypatch.setattr(texts, "LARGEST_ARRAY", 10)
     (tmp_path / "test.json").write_text("[" + " " * 20 + "]")
     with pytest.raises(PercasymError, match="one JSON array of more than 10 bytes: write JSONL"):
         import_dataset(str(tmp_path), tmp_path / "out")
