@@ -33,6 +33,8 @@ _TAG = re.compile("</?(?:caption|answer|think(?:ing)?)>")
 _TAG_OR_KIMIS = re.compile(f"{_TAG.pattern}|◁/?think▷")  # several times as slow
 _OPENING = frozenset({"<think>", "<thinking>", "◁think▷"})
 _CLOSING = frozenset({"</think>", "</thinking>", "◁/think▷"})
+_OPENED = re.compile(r"(?:<think(?:ing)?>|◁think▷)\s*\Z")
+_OPENED_BY = re.compile(r"\s*(?:<think(?:ing)?>|◁think▷)\n?")
 _FORM = ["<caption>", "</caption>", "<answer>", "</answer>"]
 
 Span = tuple[int, int]
@@ -115,6 +117,28 @@ def thinks(text: str) -> bool:
     return bool(_outside_thoughts(text, ended=False)[1])
 
 
+def opened_thought(prompt: str) -> str:
+    """What a prompt ends with that begins a thought for the model, say "<think>\\n"; "" if nothing does."""
+    found = _OPENED.search(prompt)
+    return found[0] if found else ""
+
+
+def continued(opening: str, text: str) -> str:
+    """The beginning of a turn, or all of it, as what follows a prompt that ends with `opening`.
+
+    If the turn begins with a thought of its own it goes on with the one that is open, else that is closed,
+    empty, as chat templates write it for a turn without thoughts.
+    """
+    if not opening or not text:
+        return text
+    if begun := _OPENED_BY.match(text):
+        return text[begun.end() :]
+    _, thoughts = _outside_thoughts(text)
+    if thoughts and thoughts[0][0] == 0:
+        return text
+    return f"\n{_closing(opening.strip())}\n\n{text}"
+
+
 def compose(caption: str, reasoning: str, answer: str) -> str:
     """The well-formed response of three texts, tags set apart by single spaces; `parse` undoes it."""
     return f"{oracle_prefix(caption)} {reasoning} <answer> {answer} </answer>"
@@ -169,6 +193,11 @@ def _outside_thoughts(text: str, ended: bool = True) -> tuple[list[re.Match[str]
         del tags[kept:]
         thoughts.append((opening, len(text)))
     return tags, thoughts
+
+
+def _closing(opening: str) -> str:
+    """The closing tag to an opening one."""
+    return f"{opening[0]}/{opening[1:]}"
 
 
 def _begins_a_turn(text: str, tags: Sequence[re.Match[str]], thoughts: Sequence[Span], place: int) -> bool:

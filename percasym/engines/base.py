@@ -29,7 +29,7 @@ class Sampling:
         top_p: tokens are drawn from the smallest set that holds this much probability, in (0, 1].
         max_tokens: a completion ends here at the latest.
         seed: with the request's id it names the random stream of a completion.
-        stop: the text ends with the first occurrence of this; "" for none.
+        stop: the text ends with the first occurrence of this outside thoughts; "" for none.
         log_probabilities: whether completions tell them, where the engine can.
     """
 
@@ -44,6 +44,10 @@ class Sampling:
 @dataclass(frozen=True)
 class Completion:
     """What the model wrote after the request's prefix: `prefix + text` is the assistant's whole turn.
+
+    Where there is no prefix and the chat template begins a thought, the text begins with that opening, though
+    the prompt has it: so a thought that is cut off is known for one. A server's own field for thoughts is put
+    in front of what it says, as `<think>...</think>`.
 
     `tokens` counts the tokens that were generated, the closing one included. `finish_reason` is "stop" when
     the stop text was written or the model ended its turn, "length" when `max_tokens` cut it. `ids` are the

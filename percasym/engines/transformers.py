@@ -13,7 +13,9 @@ from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase, Proces
 
 from percasym.engines.base import Completion, Request, Sampling
 from percasym.engines.decoding import GROUPED, GrowingLayer
-from percasym.models.prompting import Sample, assistant_text, encode
+from percasym.errors import PercasymError
+from percasym.models.prompting import Sample, assistant_text, encode, thought_opening
+from percasym.response import continued, until
 from percasym.seeding import numpy_stream, stream
 
 WINDOW = 8  # batches of requests that are taken ahead, so that prompts of one length can share a batch
@@ -40,7 +42,7 @@ class TransformersEngine:
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         """Yields a batch when its last completion is finished; holds `WINDOW` batches of requests."""
-        ending = _Ending(self.model, self.processor.tokenizer, sampling.stop)
+        ending = _Ending(self.model, self.processor, sampling.stop)
         requests = iter(requests)
         while window := sorted(islice(requests, WINDOW * self.batch_size), key=_size):
             for start in range(0, len(window), self.batch_size):
@@ -53,7 +55,7 @@ class TransformersEngine:
         rows = [
             _Row(
                 request,
-                prefix=assistant_text(self.processor, request.prefix).ids,
+                prefix=assistant_text(self.processor, continued(ending.opening, request.prefix)).ids,
                 draws=numpy_stream(stream("completion", sampling.seed, request.id)),
             )
             for request in requests
@@ -68,6 +70,7 @@ class TransformersEngine:
         step = inputs | {"position_ids": positions}
         for _ in range(sampling.max_tokens):
             output = self.model(**step, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            _check_finite(output.logits[:, -1], self.model.name_or_path)
             logits = output.logits[:, -1].index_fill(-1, self.placeholders, -torch.inf)
             tokens = choose(logits, sampling, [row.draws for row in running])
             for row, token in zip(running, tokens.tolist(), strict=True):
@@ -118,6 +121,19 @@ def _prepared(model: PreTrainedModel) -> Iterator[None]:
         model.train(training)
 
 
+def _check_finite(logits: Tensor, checkpoint: str) -> None:
+    """Of logits that are NaN a token could be taken as of others: mostly token 0, "!".
+
+    Raises:
+        PercasymError: they are NaN, or the largest one is infinite.
+    """
+    if not logits.amax(dim=-1).isfinite().all():
+        raise PercasymError(
+            f"the logits of {checkpoint} are not finite: its weights are damaged, or too large for their "
+            "number format (try precision float32)"
+        )
+
+
 def choose(logits: Tensor, sampling: Sampling, draws: Sequence[np.random.Generator]) -> Tensor:
     """The next token of each row, given its logits (rows, vocabulary) and its random generator.
 
@@ -158,35 +174,43 @@ class _Row:
 
 
 class _Ending:
-    """Where a completion ends: behind the stop text, or with a token that ends the turn."""
+    """Where a completion ends: behind the stop text, unless a thought names it, or with the turn."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, stop: str) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin, stop: str) -> None:
+        self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
+        self.opening = thought_opening(processor)
         self.stop = stop
         of_model = model.generation_config.eos_token_id
-        self.end_of_turn = {tokenizer.eos_token_id, *(of_model if isinstance(of_model, list) else [of_model])}
-        self.may_close = _spelt_with(tokenizer, stop[-1:])
+        self.end_of_turn = {
+            self.tokenizer.eos_token_id,
+            *(of_model if isinstance(of_model, list) else [of_model]),
+        }
+        self.may_close = _spelt_with(self.tokenizer, stop[-1:])
 
     def add(self, row: _Row, token: int) -> None:
         row.generated.append(token)
         if token in self.end_of_turn:
-            row.text = self._text(row)
+            text = self._text(row)
+            row.text = until(text, self.stop) or text
         elif self.stop and token in self.may_close:
-            text, stop, _ = self._text(row).partition(self.stop)
-            if stop:
-                row.text = text + stop
+            row.text = until(self._text(row), self.stop, ended=False)
 
     def completion(self, row: _Row) -> Completion:
-        text = self._text(row) if row.text is None else row.text
-        reason: Literal["stop", "length"] = "length" if row.text is None else "stop"
+        reason: Literal["stop", "length"] = "stop"
+        if row.text is None:
+            text = self._text(row)
+            row.text = until(text, self.stop)
+            if row.text is None:
+                row.text, reason = text, "length"
         ids = tuple(row.generated)
         log_probabilities = tuple(row.log_probabilities[: len(ids)])  # a finished row goes on for a while
-        return Completion(row.request.id, text, len(ids), reason, ids, log_probabilities)
+        return Completion(row.request.id, row.text, len(ids), reason, ids, log_probabilities)
 
     def _text(self, row: _Row) -> str:
         """What was generated, as it goes on from the prefix: with a space where the tokenizer puts one."""
         whole = self._decode(row.prefix + row.generated)
-        return whole[len(self._decode(row.prefix)) :]
+        text = whole[len(self._decode(row.prefix)) :]
+        return text if row.request.prefix else self.opening + text
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)

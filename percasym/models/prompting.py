@@ -1,4 +1,9 @@
-"""From queries, images and texts to what a model takes: the same for training and for generation."""
+"""From queries, images and texts to what a model takes: the same for training and for generation.
+
+Some chat templates begin a thought for the model: the prompt of Qwen3-VL-Thinking ends with `<think>`. What
+is written for the assistant, a caption say, is no thought, so the thought is closed before it, empty; see
+`percasym.response.continued`.
+"""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -6,6 +11,8 @@ from typing import Literal, NamedTuple
 import torch
 from PIL.Image import Image
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+from percasym.response import opened_thought
 
 # What a processor returns one value for each token of; everything else that it returns belongs to the images.
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
@@ -55,6 +62,11 @@ def prompt_text(writer: ProcessorMixin | PreTrainedTokenizerBase, query: str, ha
     messages = [{"role": "user", "content": content}]
     text: str = writer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return text
+
+
+def thought_opening(writer: ProcessorMixin | PreTrainedTokenizerBase) -> str:
+    """What every prompt ends with that begins a thought for the model, say "<think>\\n"; mostly ""."""
+    return opened_thought(prompt_text(writer, "", has_image=False))
 
 
 def assistant_text(processor: ProcessorMixin, text: str) -> AssistantText:
