@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from PIL import Image
 
+from percasym.errors import PercasymError
+
 
 @dataclass(frozen=True)
 class Request:
@@ -61,6 +63,14 @@ class Completion:
     finish_reason: Literal["stop", "length"]
     ids: tuple[int, ...] = ()
     log_probabilities: tuple[float, ...] = ()
+
+
+def not_finite(checkpoint: str) -> PercasymError:
+    """What to say of logits that are NaN: nobody sees it in a text, which is then "!!!!" or the like."""
+    return PercasymError(
+        f"the logits of {checkpoint} are not finite: its weights are damaged, or too large for their number "
+        "format (try precision float32)"
+    )
 
 
 class Engine(Protocol):

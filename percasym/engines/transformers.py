@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
-from percasym.engines.base import Completion, Request, Sampling
+from percasym.engines.base import Completion, Request, Sampling, not_finite
 from percasym.engines.decoding import GROUPED, GrowingLayer
-from percasym.errors import PercasymError
-from percasym.models.prompting import Sample, assistant_text, encode, thought_opening
+from percasym.models.prompting import Sample, assistant_text, encode, thought_opening, written_text
 from percasym.response import continued, until
 from percasym.seeding import numpy_stream, stream
 
@@ -41,7 +40,11 @@ class TransformersEngine:
         self.placeholders = torch.tensor(found, device=model.device, dtype=torch.long)
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
-        """Yields a batch when its last completion is finished; holds `WINDOW` batches of requests."""
+        """Yields a batch when its last completion is finished; holds `WINDOW` batches of requests.
+
+        Raises:
+            PercasymError: the model's logits are not finite.
+        """
         ending = _Ending(self.model, self.processor, sampling.stop)
         requests = iter(requests)
         while window := sorted(islice(requests, WINDOW * self.batch_size), key=_size):
@@ -70,7 +73,8 @@ class TransformersEngine:
         step = inputs | {"position_ids": positions}
         for _ in range(sampling.max_tokens):
             output = self.model(**step, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            _check_finite(output.logits[:, -1], self.model.name_or_path)
+            if not output.logits[:, -1].amax(dim=-1).isfinite().all():
+                raise not_finite(self.model.name_or_path)
             logits = output.logits[:, -1].index_fill(-1, self.placeholders, -torch.inf)
             tokens = choose(logits, sampling, [row.draws for row in running])
             for row, token in zip(running, tokens.tolist(), strict=True):
@@ -119,19 +123,6 @@ def _prepared(model: PreTrainedModel) -> Iterator[None]:
     finally:
         model.set_attn_implementation({"text_config": attention})
         model.train(training)
-
-
-def _check_finite(logits: Tensor, checkpoint: str) -> None:
-    """Of logits that are NaN a token could be taken as of others: mostly token 0, "!".
-
-    Raises:
-        PercasymError: they are NaN, or the largest one is infinite.
-    """
-    if not logits.amax(dim=-1).isfinite().all():
-        raise PercasymError(
-            f"the logits of {checkpoint} are not finite: its weights are damaged, or too large for their "
-            "number format (try precision float32)"
-        )
 
 
 def choose(logits: Tensor, sampling: Sampling, draws: Sequence[np.random.Generator]) -> Tensor:
@@ -207,14 +198,8 @@ class _Ending:
         return Completion(row.request.id, row.text, len(ids), reason, ids, log_probabilities)
 
     def _text(self, row: _Row) -> str:
-        """What was generated, as it goes on from the prefix: with a space where the tokenizer puts one."""
-        whole = self._decode(row.prefix + row.generated)
-        text = whole[len(self._decode(row.prefix)) :]
+        text = written_text(self.tokenizer, row.prefix, row.generated)
         return text if row.request.prefix else self.opening + text
-
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
 
 
 def _spelt_with(tokenizer: PreTrainedTokenizerBase, character: str) -> set[int]:

@@ -75,6 +75,16 @@ def assistant_text(processor: ProcessorMixin, text: str) -> AssistantText:
     return AssistantText(encoded["input_ids"], encoded["offset_mapping"])
 
 
+def written_text(tokenizer: PreTrainedTokenizerBase, given: Sequence[int], generated: Sequence[int]) -> str:
+    """The text of `generated` as it goes on from `given`: with a space where the tokenizer puts one."""
+
+    def decoded(ids: Sequence[int]) -> str:
+        text: str = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    return decoded([*given, *generated])[len(decoded(given)) :]
+
+
 def encode(processor: ProcessorMixin, samples: Sequence[Sample], padding: Literal["left", "right"]) -> Batch:
     """One padded batch of `samples`, of which all, some or none have an image.
 
