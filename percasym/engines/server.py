@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import openai
 
-from percasym.engines.base import Completion, Request, Sampling
+from percasym.engines.base import Completion, Request, Sampling, not_finite
 from percasym.engines.concurrent import complete
 from percasym.engines.config import EngineConfig
 from percasym.errors import PercasymError
@@ -20,6 +21,7 @@ from percasym.seeding import digest
 
 KEY = "PERCASYM_API_KEY"  # an own variable: a key of OpenAI's must not go to whichever server is named
 CONNECT_SECONDS = 10.0
+NOT_FINITE = "Out of range float values"  # what vLLM says of log-probabilities that are NaN
 
 # What servers understand beyond OpenAI's protocol, by the owner that they give their models: how to leave the
 # stop text in, how to go on with a turn that is begun, and how to leave out what the checkpoint's
@@ -55,12 +57,15 @@ class ServerEngine:
         self.runner = runner
         self.thinks: bool | None = None
         """None: it has not shown."""
+        # That logits are NaN shows in log-probabilities alone: vLLM is asked for those of what comes first.
+        self.checked = owner != "vllm"
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         """The completions as they come.
 
         Raises:
-            PercasymError: the server failed for good, refuses a request, or cannot continue a turn.
+            PercasymError: the server failed for good, refuses a request, or cannot continue a turn; its
+                model's logits are not finite.
         """
 
         async def ask(request: Request) -> Completion:
@@ -69,6 +74,7 @@ class ServerEngine:
                 arguments = self._arguments(request, sampling, stopping)
                 with _explained(self.client, self.model, request.id):
                     answer = await self.client.chat.completions.create(**arguments)
+                self.checked = True
                 text, cut = _whole_text(request, answer), answer.choices[0].finish_reason == "length"
                 stopped = until(text, sampling.stop)
                 if thinks(text):
@@ -77,7 +83,10 @@ class ServerEngine:
                     self.thinks = False
                 if not (stopping and self.thinks and stopped is None and not cut):
                     break
-            return _completion(request, answer, stopped or text, "length" if cut and not stopped else "stop")
+            completion = _completion(
+                request, answer, stopped or text, "length" if cut and not stopped else "stop"
+            )
+            return completion if sampling.log_probabilities else replace(completion, log_probabilities=())
 
         return complete(self.runner, requests, ask, self.at_once)
 
@@ -111,7 +120,7 @@ class ServerEngine:
         # A server that leaves the stop text out does not say whether it was written, so such a one writes on.
         if sampling.stop and stopping and self.dialect is not None:
             arguments["stop"] = [sampling.stop]
-        if sampling.log_probabilities:
+        if sampling.log_probabilities or not self.checked:
             arguments["logprobs"] = True
         return arguments
 
@@ -194,6 +203,8 @@ def _explained(client: openai.AsyncOpenAI, model: str, item: str = "") -> Iterat
             f"{where} has nothing there, or no model {model}; an address ends in /v1"
         ) from error
     except openai.APIStatusError as error:
+        if NOT_FINITE in str(error):
+            raise not_finite(model) from error
         failed = (
             f"{where} fails with {error.status_code}"
             if error.status_code >= 500

@@ -14,6 +14,7 @@ from transformers import ProcessorMixin
 
 from percasym.errors import PercasymError
 from percasym.models.prompting import Sample, assistant_text, encode, thought_opening
+from percasym.models.suitability import check_rows
 from percasym.response import Response, continued, parse, perception_mask
 from percasym.training.batches import MicroBatch, rows_of_step
 
@@ -78,7 +79,7 @@ class TrainingRows:
             rows: with the columns query, image (or None), prefix, response, and if they have it perception.
 
         Raises:
-            PercasymError: there are no rows, or one has no response.
+            PercasymError: there are no rows, one has no response, or the model cannot take some.
         """
         self.rows = rows
         self.processor = processor
@@ -95,6 +96,7 @@ class TrainingRows:
             sizes.append(len(row["prefix"]) + len(row["response"]))
         if not sizes:
             raise PercasymError("the data set has no rows to train on")
+        check_rows(processor, rows)
         self._sizes = np.array(sizes)
 
     def batch(

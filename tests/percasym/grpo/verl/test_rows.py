@@ -21,6 +21,7 @@ def test_a_row_has_what_verl_documents(dataset: Path, tmp_path: Path) -> None:
             "id": own["id"],
             "puzzle": own["puzzle"],
             "teacher": None,
+            "opening": "",
         }
         assert row["data_source"] == "percasym"
     assert [file.name for file in tmp_path.iterdir()] == ["rows.parquet"]
