@@ -52,8 +52,9 @@ def encode_turn(
     offsets = [(start + len(prefix), end + len(prefix)) for start, end in trained.offsets]
     mask = [False] * len(given) + perception_mask(found, offsets)
     ids = given + trained.ids
-    if _is_whole(found, prefix + response):
-        ids = [*ids, processor.tokenizer.eos_token_id]
+    end = processor.tokenizer.eos_token_id
+    if _is_whole(found, prefix + response) and ids[-1:] != [end]:
+        ids = [*ids, end]
         mask = [*mask, False]
     return EncodedTurn(np.array(ids, np.int32), len(given), np.array(mask, np.bool_))
 
