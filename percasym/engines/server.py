@@ -16,6 +16,8 @@ from percasym.engines.concurrent import complete
 from percasym.engines.config import EngineConfig
 from percasym.errors import PercasymError
 from percasym.images import encode_image
+from percasym.models import load_writer
+from percasym.models.prompting import thought_opening
 from percasym.response import thinks, until
 from percasym.seeding import digest
 
@@ -42,20 +44,32 @@ class ServerEngine:
     whoever keeps completions goes on from there.
 
     A server cannot be told that a stop text ends nothing in a thought, nor does it say whether its template
-    begins one. So it gets no stop text before it has shown that its model does not think, by a completion
-    that ended without a thought; what comes is cut here. Once a thought comes after all, it gets none any
-    more, and what was stopped within a thought is asked for again.
+    begins one. So it gets no stop text before it has shown that its model does not think, by a whole turn
+    without a thought; what comes is cut here. Once a thought comes after all, it gets none any more, and what
+    was stopped within a thought is asked for again.
     """
 
     def __init__(
-        self, client: openai.AsyncOpenAI, model: str, owner: str, at_once: int, runner: asyncio.Runner
+        self,
+        client: openai.AsyncOpenAI,
+        model: str,
+        owner: str,
+        opening: str,
+        at_once: int,
+        runner: asyncio.Runner,
     ) -> None:
+        """
+        Args:
+            owner: of the model, as the server names it.
+            opening: of a thought, with which the model's chat template ends a prompt; "" if nobody knows.
+        """
         self.client = client
         self.model = model
         self.dialect = DIALECTS.get(owner)
         self.at_once = at_once
         self.runner = runner
-        self.thinks: bool | None = None
+        self.opening = opening
+        self.thinks = True if opening else None
         """None: it has not shown."""
         # That logits are NaN shows in log-probabilities alone: vLLM is asked for those of what comes first.
         self.checked = owner != "vllm"
@@ -75,11 +89,14 @@ class ServerEngine:
                 with _explained(self.client, self.model, request.id):
                     answer = await self.client.chat.completions.create(**arguments)
                 self.checked = True
-                text, cut = _whole_text(request, answer), answer.choices[0].finish_reason == "length"
+                text, cut = (
+                    _whole_text(request, answer, self.opening),
+                    answer.choices[0].finish_reason == "length",
+                )
                 stopped = until(text, sampling.stop)
                 if thinks(text):
                     self.thinks = True
-                elif self.thinks is None and not cut:
+                elif self.thinks is None and not cut and not request.prefix:
                     self.thinks = False
                 if not (stopping and self.thinks and stopped is None and not cut):
                     break
@@ -143,7 +160,9 @@ def server_engine(config: EngineConfig, address: str) -> Iterator[ServerEngine]:
         )
         try:
             owner = runner.run(_owner(client, config.model))
-            yield ServerEngine(client, config.model, owner, config.at_once, runner)
+            # What template an address stands for nobody can ask it.
+            opening = "" if config.server else thought_opening(load_writer(config.model))
+            yield ServerEngine(client, config.model, owner, opening, config.at_once, runner)
         finally:
             runner.run(client.close())
 
@@ -157,7 +176,7 @@ async def _owner(client: openai.AsyncOpenAI, model: str) -> str:
     return models[model]
 
 
-def _whole_text(request: Request, answer: Any) -> str:
+def _whole_text(request: Request, answer: Any, opening: str) -> str:
     """What the model wrote, its thoughts in front where the server takes them out.
 
     A server that finds no end of the thoughts takes all for them. In a turn that is begun they are over.
@@ -166,8 +185,10 @@ def _whole_text(request: Request, answer: Any) -> str:
     content = message.content or ""
     extra = message.model_extra or {}
     thoughts = extra.get("reasoning") or extra.get("reasoning_content") or ""
-    if not thoughts or (request.prefix and not content):
-        return f"{thoughts}{content}"
+    if request.prefix and not content:
+        return str(thoughts)
+    if not thoughts:
+        return content if request.prefix else f"{opening}{content}"
     return f"<think>{thoughts}</think>{content}" if content else f"<think>{thoughts}"
 
 
