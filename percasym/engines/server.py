@@ -89,10 +89,8 @@ class ServerEngine:
                 with _explained(self.client, self.model, request.id):
                     answer = await self.client.chat.completions.create(**arguments)
                 self.checked = True
-                text, cut = (
-                    _whole_text(request, answer, self.opening),
-                    answer.choices[0].finish_reason == "length",
-                )
+                text = _whole_text(request, answer, self.opening)
+                cut = answer.choices[0].finish_reason == "length"
                 stopped = until(text, sampling.stop)
                 if thinks(text):
                     self.thinks = True

@@ -1,6 +1,8 @@
 """vLLM for real, on the CPU: in this process, and behind HTTP. `make test-vllm` runs these."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from urllib.parse import urlsplit
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from percasym.datasets import generate_rows, write_dataset
 from percasym.engines.config import EngineConfig
@@ -38,6 +42,23 @@ def server(mini_talker: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def thinker(mini_talker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, but its template begins a thought, and it would be penalised if generation_config counted."""
+    folder = tmp_path_factory.mktemp("thinker") / "model"
+    shutil.copytree(mini_talker, folder)
+    template = folder / "chat_template.jinja"
+    text = template.read_text().replace(
+        "{% if message.content is string %}",
+        "{% if message.role == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
+        "{% if message.content is string %}",
+    )
+    template.write_text(text + "{% if add_generation_prompt %}<think>\n{% endif %}")
+    settings = folder / "generation_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "repetition_penalty": 5.0}))
+    return folder
+
+
 Measured = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -45,11 +66,11 @@ Measured = dict[tuple[str, str], dict[str, Any]]
 def measure(
     mini_talker: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Measured]:
-    """Measures the checkpoint as a user would, in a process of its own, which vLLM wants."""
+    """Measures a checkpoint as a user would, in a process of its own, which vLLM wants."""
 
-    def rows(*options: str) -> Measured:
+    def rows(*options: str, model: Path = mini_talker) -> Measured:
         out = tmp_path_factory.mktemp("out") / "evaluation"
-        percasym("evaluate", str(mini_talker), str(data), "--out", str(out), *options)
+        percasym("evaluate", str(model), str(data), "--out", str(out), *options)
         table = pq.read_table(out / "results.parquet").to_pylist()
         assert len(table) == 2 * ITEMS
         return {(row["id"], row["mode"]): row for row in table}
@@ -105,6 +126,31 @@ def test_a_server_that_is_started_for_it(measure: Callable[..., Measured], embed
     before = vllm_processes()
     alike(measure("--engine", "server"), embedded)
     assert vllm_processes() == before
+
+
+def test_thoughts_and_penalties(measure: Callable[..., Measured], thinker: Path) -> None:
+    """No stop text ends a thought, and no penalty is applied, in any engine."""
+    expected = measure(model=thinker)
+    free = [row["text"] for row in expected.values() if row["mode"] == "end_to_end"]
+    assert all(text.startswith("<think>\n") for text in free)
+    assert any("</answer>" in text and not text.endswith("</answer>") for text in free)
+    for engine in ("vllm", "server"):
+        alike(measure("--engine", engine, model=thinker), expected)
+
+
+def test_weights_that_are_not_numbers(mini_talker: Path, data: Path, tmp_path: Path) -> None:
+    """One line, where vLLM itself would say nothing at all."""
+    folder = tmp_path / "model"
+    shutil.copytree(mini_talker, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.language_model.norm.weight"].fill_(torch.nan)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for engine in ("vllm", "server"):
+        command = [PERCASYM, "evaluate", str(folder), str(data), "--out", str(tmp_path / engine)]
+        command += ["--engine", engine, "--context", "1024", "--max-new-tokens", "4"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 2
+        assert f"the logits of {folder} are not finite" in done.stderr.splitlines()[-1]
 
 
 def test_log_probabilities(mini_talker: Path, data: Path, server: str) -> None:
