@@ -72,9 +72,8 @@ class VLLMEngine:
         if any(map(isnan, told)):
             raise not_finite(self.name)
         self.checked = True
-        reason: Literal["stop", "length"] = (
-            "length" if cut is None and found.finish_reason == "length" else "stop"
-        )
+        ended = found.finish_reason == "stop" and found.stop_reason != sampling.stop
+        reason: Literal["stop", "length"] = "stop" if ended or cut is not None else "length"
         probabilities = tuple(told) if sampling.log_probabilities else ()
         return Completion(request.id, cut or text, len(ids), reason, tuple(ids), probabilities)
 

@@ -1,5 +1,6 @@
 """vLLM for real, on the CPU: in this process, and behind HTTP. `make test-vllm` runs these."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -7,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -129,13 +131,62 @@ def test_a_server_that_is_started_for_it(measure: Callable[..., Measured], embed
 
 
 def test_thoughts_and_penalties(measure: Callable[..., Measured], thinker: Path) -> None:
-    """No stop text ends a thought, and no penalty is applied, in any engine."""
+    """Every engine knows the thought that the template begins, closes it before a caption, has no penalty."""
     expected = measure(model=thinker)
     free = [row["text"] for row in expected.values() if row["mode"] == "end_to_end"]
     assert all(text.startswith("<think>\n") for text in free)
-    assert any("</answer>" in text and not text.endswith("</answer>") for text in free)
     for engine in ("vllm", "server"):
         alike(measure("--engine", engine, model=thinker), expected)
+
+
+def test_vllm_goes_on_from_a_stop_in_a_thought(mini_talker: Path) -> None:
+    """With a stand-in for its engine, which says a given text token by token and stops as vLLM does."""
+    from percasym.engines import Request, Sampling
+    from percasym.engines.vllm import VLLMEngine
+    from percasym.models import load_processor
+
+    processor = load_processor(mini_talker)
+    processor.chat_template += "{% if add_generation_prompt %}<think>\n{% endif %}"
+    tokenizer = processor.tokenizer
+    said = "a1 </answer> a2 </answer> </think> a3 </answer> a4"
+    ids = tokenizer(said, add_special_tokens=False)["input_ids"]
+    asked: list[tuple[list[int], Any]] = []
+
+    class Saying:
+        async def generate(self, prompt: dict[str, Any], parameters: Any, id: str) -> AsyncIterator[Any]:
+            asked.append((prompt["prompt_token_ids"], parameters))
+            start = len(prompt["prompt_token_ids"]) - len(asked[0][0])
+            rest = ids[start : start + parameters.max_tokens]
+            ended = [place for place, token in enumerate(rest, 1) if tokenizer.decode(token) == "</answer>"]
+            stopped = ended[0] if ended else 0
+            yield SimpleNamespace(
+                outputs=[
+                    SimpleNamespace(
+                        token_ids=rest[: stopped or len(rest)],
+                        logprobs=None,
+                        stop_reason="</answer>" if stopped else None,
+                        finish_reason="stop" if stopped else "length",
+                    )
+                ]
+            )
+
+    def completed(**sampling: Any) -> Any:
+        asked.clear()
+        with asyncio.Runner() as runner:
+            engine = VLLMEngine(Saying(), "saying", processor, 1, runner)
+            (found,) = engine.generate([Request("x", "a1", None)], Sampling(**sampling))
+        return found
+
+    whole = completed(temperature=1.0)
+    assert (whole.text.split(), whole.finish_reason) == (f"<think> {said[:-3]}".split(), "stop")
+    assert list(whole.ids) == ids[:-1]
+    assert [prompt[len(asked[0][0]) :] for prompt, _ in asked] == [[], ids[:2], ids[:4]]
+    assert [parameters.max_tokens for _, parameters in asked] == [1024, 1022, 1020]
+    assert len({parameters.seed for _, parameters in asked}) == 3
+    cut = completed(max_tokens=3)
+    assert (cut.text.split(), cut.finish_reason) == (["<think>", "a1", "</answer>", "a2"], "length")
+    assert completed(max_tokens=2).finish_reason == "length"
+    assert completed(stop="").text.split() == ["<think>", "a1", "</answer>"]
 
 
 def test_weights_that_are_not_numbers(mini_talker: Path, data: Path, tmp_path: Path) -> None:
