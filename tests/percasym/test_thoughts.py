@@ -68,7 +68,8 @@ def test_a_server_whose_model_thinks(
         return answer(said)
 
     with scripted(reply) as address:
-        code, _, error = call(capfd, "evaluate", MODEL, data, "--out", tmp_path / "out", "--server", address)
+        options = ("--out", tmp_path / "out", "--server", address, "--batch-size", "2")
+        code, _, error = call(capfd, "evaluate", MODEL, data, *options)
     assert code == 0, error
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert [summary[name]["value"] for name in ("a", "a_p", "a_r", "a_own", "format")] == [1.0] * 5
