@@ -20,6 +20,8 @@ from percasym.datasets import read_split
 from percasym.engines import LONGEST, Engine, Request, Sampling
 from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
+from percasym.models import load_writer
+from percasym.models.suitability import check_rows
 from percasym.response import parse
 from percasym.training.checkpoint import write_text
 
@@ -52,9 +54,12 @@ def run(config: CaptioningConfig) -> Iterator[dict[str, Any]]:
     """Captions a split, writes what this module's description says, and yields records of progress.
 
     Raises:
-        PercasymError: the data set, its split, an image or the checkpoint is not there or cannot be read.
+        PercasymError: the data set, its split, an image or the checkpoint is not there or cannot be read; the
+            model cannot take an item.
     """
     rows = read_split(config.dataset, config.split, COLUMNS)
+    if not config.server:
+        check_rows(load_writer(config.model), rows)
     found: dict[str, str] = {}
     with open_engine(config) as engine:
         for id_, caption in captions(engine, rows, config.max_new_tokens):

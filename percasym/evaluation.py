@@ -29,7 +29,8 @@ from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
 from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, result_row, summarise, with_causes
-from percasym.models import FILES
+from percasym.models import FILES, load_writer
+from percasym.models.suitability import check_rows
 from percasym.puzzles import Puzzle, load_spec
 from percasym.response import oracle_prefix
 from percasym.seeding import digest
@@ -127,12 +128,14 @@ def run(config: EvaluationConfig) -> Iterator[dict[str, Any]]:
     """Evaluates a checkpoint, writes what this module's description says, and yields records of progress.
 
     Raises:
-        PercasymError: the data set, its split, an image or the checkpoint is not there or cannot be read; a
-            server cannot be reached, or fails for good.
+        PercasymError: the data set, its split, an image or the checkpoint is not there or cannot be read; the
+            model cannot take an item; a server cannot be reached, or fails for good.
     """
     data = read_split(config.dataset, config.split, COLUMNS)
     if config.limit is not None:
         data = data.select(range(min(config.limit, len(data))))
+    if not config.server:  # what a server's model takes only that server knows
+        check_rows(load_writer(config.model), data)
     sampling = Sampling(config.temperature, config.top_p, config.max_new_tokens, config.seed)
 
     progress = {"kind": "progress", "total": len(data) * len(config.modes)}

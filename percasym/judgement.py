@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from percasym.puzzles.base import Credit, Puzzle
-from percasym.response import parse
+from percasym.response import Response, parse
 
 Instance = TypeVar("Instance")
 
@@ -28,7 +28,8 @@ class Score:
     """The answer solves the puzzle that the caption describes: reasoning that is right for what the model
     says it sees. False if no puzzle can be read from the caption."""
     format: bool
-    """Well formed: each of the four tags once, in order, nothing around them (`Response.well_formed`)."""
+    """Well formed: each of the four tags once, in order, nothing around them but thoughts
+    (`Response.well_formed`)."""
     complete: bool
     """There are a caption and an answer to judge, whatever else there is."""
     characters: int
@@ -49,7 +50,7 @@ def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
         instance: the puzzle that the image shows.
         text: the whole response; under the oracle protocol it begins with the injected caption.
     """
-    response = parse(text)
+    response = read_response(puzzle, instance, text)
     answer = _NOTHING if response.answer is None else puzzle.score_answer(instance, response.answer)
     answer_read = response.answer is not None and puzzle.read_answer(response.answer, instance) is not None
     perception = _NOTHING
@@ -73,6 +74,11 @@ def score(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Score:
         caption_read=caption_read,
         answer_read=answer_read,
     )
+
+
+def read_response(puzzle: Puzzle[Instance], instance: Instance, text: str) -> Response:
+    """A response to `instance` taken apart as it is judged: its caption is the first that can be read."""
+    return parse(text, lambda caption: puzzle.describes(caption, instance))
 
 
 _FACTS = {"characters", "caption_read", "answer_read"}  # about a text, not worth anything

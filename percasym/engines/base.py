@@ -6,6 +6,8 @@ from typing import Literal, Protocol
 
 from PIL import Image
 
+from percasym.errors import PercasymError
+
 LONGEST = 8192
 """Tokens at which a response is cut off, unless somebody says otherwise: one that thinks takes thousands, and
 one that does not ends long before."""
@@ -33,7 +35,7 @@ class Sampling:
         top_p: tokens are drawn from the smallest set that holds this much probability, in (0, 1].
         max_tokens: a completion ends here at the latest.
         seed: with the request's id it names the random stream of a completion.
-        stop: the text ends with the first occurrence of this; "" for none.
+        stop: the text ends with the first occurrence of this outside thoughts; "" for none.
         log_probabilities: whether completions tell them, where the engine can.
     """
 
@@ -49,6 +51,10 @@ class Sampling:
 class Completion:
     """What the model wrote after the request's prefix: `prefix + text` is the assistant's whole turn.
 
+    Where there is no prefix and the chat template begins a thought, the text begins with that opening, though
+    the prompt has it: so a thought that is cut off is known for one. A server's own field for thoughts is put
+    in front of what it says, as `<think>...</think>`.
+
     `tokens` counts the tokens that were generated, the closing one included. `finish_reason` is "stop" when
     the stop text was written or the model ended its turn, "length" when `max_tokens` cut it. `ids` are the
     generated tokens themselves, from engines that know them: a trainer must not guess them from the text.
@@ -61,6 +67,14 @@ class Completion:
     finish_reason: Literal["stop", "length"]
     ids: tuple[int, ...] = ()
     log_probabilities: tuple[float, ...] = ()
+
+
+def not_finite(checkpoint: str) -> PercasymError:
+    """What to say of logits that are NaN: nobody sees it in a text, which is then "!!!!" or the like."""
+    return PercasymError(
+        f"the logits of {checkpoint} are not finite: its weights are damaged, or too large for their number "
+        "format (try precision float32)"
+    )
 
 
 class Engine(Protocol):

@@ -6,27 +6,33 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import openai
 
-from percasym.engines.base import Completion, Request, Sampling
+from percasym.engines.base import Completion, Request, Sampling, not_finite
 from percasym.engines.concurrent import complete
 from percasym.engines.config import EngineConfig
 from percasym.errors import PercasymError
 from percasym.images import encode_image
+from percasym.models import load_writer
+from percasym.models.prompting import thought_opening
+from percasym.response import thinks, until
 from percasym.seeding import digest
 
 KEY = "PERCASYM_API_KEY"  # an own variable: a key of OpenAI's must not go to whichever server is named
 CONNECT_SECONDS = 10.0
+NOT_FINITE = "Out of range float values"  # what vLLM says of log-probabilities that are NaN
 
 # What servers understand beyond OpenAI's protocol, by the owner that they give their models: how to leave the
-# stop text in, and how to go on with a turn that is begun. Others get neither. (SGLang's is from its
-# documentation.)
+# stop text in, how to go on with a turn that is begun, and how to leave out what the checkpoint's
+# generation_config asks for. Others get none of it. (SGLang's is from its documentation.)
 CONTINUING = {"continue_final_message": True, "add_generation_prompt": False}
+NEUTRAL = {"repetition_penalty": 1.0, "top_k": -1, "min_p": 0.0}
 DIALECTS: dict[str, dict[str, Any]] = {
-    "vllm": {"include_stop_str_in_output": True},
-    "sglang": {"no_stop_trim": True},
+    "vllm": {"include_stop_str_in_output": True, **NEUTRAL},
+    "sglang": {"no_stop_trim": True, **NEUTRAL},
 }
 
 
@@ -36,32 +42,70 @@ class ServerEngine:
     A request is repeated, ever later, when the server cannot be reached, is too slow, answers 408, 409, 429
     or 5xx, or breaks off. When that does not help it fails with one line, and what has come is not lost:
     whoever keeps completions goes on from there.
+
+    A server cannot be told that a stop text ends nothing in a thought, nor does it say whether its template
+    begins one. So it gets no stop text before it has shown that its model does not think, by a whole turn
+    without a thought; what comes is cut here. Once a thought comes after all, it gets none any more, and what
+    was stopped within a thought is asked for again.
     """
 
     def __init__(
-        self, client: openai.AsyncOpenAI, model: str, owner: str, at_once: int, runner: asyncio.Runner
+        self,
+        client: openai.AsyncOpenAI,
+        model: str,
+        owner: str,
+        opening: str,
+        at_once: int,
+        runner: asyncio.Runner,
     ) -> None:
+        """
+        Args:
+            owner: of the model, as the server names it.
+            opening: of a thought, with which the model's chat template ends a prompt; "" if nobody knows.
+        """
         self.client = client
         self.model = model
         self.dialect = DIALECTS.get(owner)
         self.at_once = at_once
         self.runner = runner
+        self.opening = opening
+        self.thinks = True if opening else None
+        """None: it has not shown."""
+        # That logits are NaN shows in log-probabilities alone: vLLM is asked for those of what comes first.
+        self.checked = owner != "vllm"
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         """The completions as they come.
 
         Raises:
-            PercasymError: the server failed for good, refuses a request, or cannot continue a turn.
+            PercasymError: the server failed for good, refuses a request, or cannot continue a turn; its
+                model's logits are not finite.
         """
 
         async def ask(request: Request) -> Completion:
-            with _explained(self.client, self.model):
-                answer = await self.client.chat.completions.create(**self._arguments(request, sampling))
-            return _completion(request, answer, sampling)
+            while True:
+                stopping = self.thinks is False
+                arguments = self._arguments(request, sampling, stopping)
+                with _explained(self.client, self.model, request.id):
+                    answer = await self.client.chat.completions.create(**arguments)
+                self.checked = True
+                text = _whole_text(request, answer, self.opening)
+                cut = answer.choices[0].finish_reason == "length"
+                stopped = until(text, sampling.stop)
+                if thinks(text):
+                    self.thinks = True
+                elif self.thinks is None and not cut and not request.prefix:
+                    self.thinks = False
+                if not (stopping and self.thinks and stopped is None and not cut):
+                    break
+            completion = _completion(
+                request, answer, stopped or text, "length" if cut and not stopped else "stop"
+            )
+            return completion if sampling.log_probabilities else replace(completion, log_probabilities=())
 
         return complete(self.runner, requests, ask, self.at_once)
 
-    def _arguments(self, request: Request, sampling: Sampling) -> dict[str, Any]:
+    def _arguments(self, request: Request, sampling: Sampling, stopping: bool) -> dict[str, Any]:
         content: list[dict[str, Any]] = [{"type": "text", "text": request.query}]
         if request.image is not None:
             data = base64.b64encode(encode_image(request.image)).decode()
@@ -89,9 +133,9 @@ class ServerEngine:
             "extra_body": extra,
         }
         # A server that leaves the stop text out does not say whether it was written, so such a one writes on.
-        if sampling.stop and self.dialect is not None:
+        if sampling.stop and stopping and self.dialect is not None:
             arguments["stop"] = [sampling.stop]
-        if sampling.log_probabilities:
+        if sampling.log_probabilities or not self.checked:
             arguments["logprobs"] = True
         return arguments
 
@@ -114,7 +158,9 @@ def server_engine(config: EngineConfig, address: str) -> Iterator[ServerEngine]:
         )
         try:
             owner = runner.run(_owner(client, config.model))
-            yield ServerEngine(client, config.model, owner, config.at_once, runner)
+            # What template an address stands for nobody can ask it.
+            opening = "" if config.server else thought_opening(load_writer(config.model))
+            yield ServerEngine(client, config.model, owner, opening, config.at_once, runner)
         finally:
             runner.run(client.close())
 
@@ -128,27 +174,38 @@ async def _owner(client: openai.AsyncOpenAI, model: str) -> str:
     return models[model]
 
 
-def _completion(request: Request, answer: Any, sampling: Sampling) -> Completion:
-    choice = answer.choices[0]
-    text = choice.message.content or ""
-    # A server may take the thoughts out; the text is put together again as the model wrote it.
-    extra = choice.message.model_extra or {}
-    if thoughts := extra.get("reasoning") or extra.get("reasoning_content"):
-        text = f"<think>{thoughts}</think>{text}"
-    cut, found, _ = text.partition(sampling.stop) if sampling.stop else (text, "", "")
-    told = choice.logprobs.content if choice.logprobs and choice.logprobs.content else []
+def _whole_text(request: Request, answer: Any, opening: str) -> str:
+    """What the model wrote, its thoughts in front where the server takes them out.
+
+    A server that finds no end of the thoughts takes all for them. In a turn that is begun they are over.
+    """
+    message = answer.choices[0].message
+    content = message.content or ""
+    extra = message.model_extra or {}
+    thoughts = extra.get("reasoning") or extra.get("reasoning_content") or ""
+    if request.prefix and not content:
+        return str(thoughts)
+    if not thoughts:
+        return content if request.prefix else f"{opening}{content}"
+    return f"<think>{thoughts}</think>{content}" if content else f"<think>{thoughts}"
+
+
+def _completion(
+    request: Request, answer: Any, text: str, finish_reason: Literal["stop", "length"]
+) -> Completion:
+    told = answer.choices[0].logprobs
     return Completion(
         id=request.id,
-        text=cut + found,
+        text=text,
         tokens=answer.usage.completion_tokens if answer.usage else 0,
-        finish_reason="stop" if found or choice.finish_reason != "length" else "length",
-        log_probabilities=tuple(token.logprob for token in told),
+        finish_reason=finish_reason,
+        log_probabilities=tuple(token.logprob for token in told.content) if told and told.content else (),
     )
 
 
 @contextmanager
-def _explained(client: openai.AsyncOpenAI, model: str) -> Iterator[None]:
-    """Says in one line what a server has to say; the key is never part of it."""
+def _explained(client: openai.AsyncOpenAI, model: str, item: str = "") -> Iterator[None]:
+    """Says in one line what a server has to say, to the request `item`; the key is never part of it."""
     where = f"the server {client.base_url}"
     try:
         yield
@@ -165,12 +222,14 @@ def _explained(client: openai.AsyncOpenAI, model: str) -> Iterator[None]:
             f"{where} has nothing there, or no model {model}; an address ends in /v1"
         ) from error
     except openai.APIStatusError as error:
+        if NOT_FINITE in str(error):
+            raise not_finite(model) from error
         failed = (
             f"{where} fails with {error.status_code}"
             if error.status_code >= 500
-            else (f"{where} refuses a request with {error.status_code}")
+            else f"{where} refuses a request with {error.status_code}"
         )
-        raise PercasymError(f"{failed}: {_reason(error)}") from error
+        raise PercasymError(f"{failed}: {item + ': ' if item else ''}{_reason(error)}") from error
     except (openai.APIResponseValidationError, json.JSONDecodeError) as error:
         raise PercasymError(
             f"{where} answers something else than OpenAI's protocol: {_reason(error)}"

@@ -80,6 +80,8 @@ def engine_arguments(config: EngineConfig, images: bool) -> dict[str, Any]:
         "tensor_parallel_size": config.tensor_parallel,
         "data_parallel_size": config.data_parallel,
         "enable_prefix_caching": True,
+        # Of a checkpoint's generation_config only what ends a turn: no penalty that nobody has asked for.
+        "generation_config": "vllm",
     }
     if images:
         arguments["limit_mm_per_prompt"] = {"image": 1, "video": 0}

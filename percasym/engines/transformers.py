@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
-from percasym.engines.base import Completion, Request, Sampling
+from percasym.engines.base import Completion, Request, Sampling, not_finite
 from percasym.engines.decoding import GROUPED, GrowingLayer
-from percasym.models.prompting import Sample, assistant_text, encode
+from percasym.models.prompting import Sample, assistant_text, encode, thought_opening, written_text
+from percasym.response import continued, until
 from percasym.seeding import numpy_stream, stream
 
 WINDOW = 8  # batches of requests that are taken ahead, so that prompts of one length can share a batch
@@ -39,8 +40,12 @@ class TransformersEngine:
         self.placeholders = torch.tensor(found, device=model.device, dtype=torch.long)
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
-        """Yields a batch when its last completion is finished; holds `WINDOW` batches of requests."""
-        ending = _Ending(self.model, self.processor.tokenizer, sampling.stop)
+        """Yields a batch when its last completion is finished; holds `WINDOW` batches of requests.
+
+        Raises:
+            PercasymError: the model's logits are not finite.
+        """
+        ending = _Ending(self.model, self.processor, sampling.stop)
         requests = iter(requests)
         while window := sorted(islice(requests, WINDOW * self.batch_size), key=_size):
             for start in range(0, len(window), self.batch_size):
@@ -53,7 +58,7 @@ class TransformersEngine:
         rows = [
             _Row(
                 request,
-                prefix=assistant_text(self.processor, request.prefix).ids,
+                prefix=assistant_text(self.processor, continued(ending.opening, request.prefix)).ids,
                 draws=numpy_stream(stream("completion", sampling.seed, request.id)),
             )
             for request in requests
@@ -68,6 +73,8 @@ class TransformersEngine:
         step = inputs | {"position_ids": positions}
         for _ in range(sampling.max_tokens):
             output = self.model(**step, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            if not output.logits[:, -1].amax(dim=-1).isfinite().all():
+                raise not_finite(self.model.name_or_path)
             logits = output.logits[:, -1].index_fill(-1, self.placeholders, -torch.inf)
             tokens = choose(logits, sampling, [row.draws for row in running])
             for row, token in zip(running, tokens.tolist(), strict=True):
@@ -158,39 +165,41 @@ class _Row:
 
 
 class _Ending:
-    """Where a completion ends: behind the stop text, or with a token that ends the turn."""
+    """Where a completion ends: behind the stop text, unless a thought names it, or with the turn."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, stop: str) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin, stop: str) -> None:
+        self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
+        self.opening = thought_opening(processor)
         self.stop = stop
         of_model = model.generation_config.eos_token_id
-        self.end_of_turn = {tokenizer.eos_token_id, *(of_model if isinstance(of_model, list) else [of_model])}
-        self.may_close = _spelt_with(tokenizer, stop[-1:])
+        self.end_of_turn = {
+            self.tokenizer.eos_token_id,
+            *(of_model if isinstance(of_model, list) else [of_model]),
+        }
+        self.may_close = _spelt_with(self.tokenizer, stop[-1:])
 
     def add(self, row: _Row, token: int) -> None:
         row.generated.append(token)
         if token in self.end_of_turn:
-            row.text = self._text(row)
+            text = self._text(row)
+            row.text = until(text, self.stop) or text
         elif self.stop and token in self.may_close:
-            text, stop, _ = self._text(row).partition(self.stop)
-            if stop:
-                row.text = text + stop
+            row.text = until(self._text(row), self.stop, ended=False)
 
     def completion(self, row: _Row) -> Completion:
-        text = self._text(row) if row.text is None else row.text
-        reason: Literal["stop", "length"] = "length" if row.text is None else "stop"
+        reason: Literal["stop", "length"] = "stop"
+        if row.text is None:
+            text = self._text(row)
+            row.text = until(text, self.stop)
+            if row.text is None:
+                row.text, reason = text, "length"
         ids = tuple(row.generated)
         log_probabilities = tuple(row.log_probabilities[: len(ids)])  # a finished row goes on for a while
-        return Completion(row.request.id, text, len(ids), reason, ids, log_probabilities)
+        return Completion(row.request.id, row.text, len(ids), reason, ids, log_probabilities)
 
     def _text(self, row: _Row) -> str:
-        """What was generated, as it goes on from the prefix: with a space where the tokenizer puts one."""
-        whole = self._decode(row.prefix + row.generated)
-        return whole[len(self._decode(row.prefix)) :]
-
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
+        text = written_text(self.tokenizer, row.prefix, row.generated)
+        return text if row.request.prefix else self.opening + text
 
 
 def _spelt_with(tokenizer: PreTrainedTokenizerBase, character: str) -> set[int]:

@@ -30,7 +30,8 @@ from percasym.grpo.blinding import image_gains
 from percasym.grpo.losses import TokenLogProbabilities
 from percasym.grpo.rollouts import Aids, as_seen, roll_out
 from percasym.metrics import as_json
-from percasym.models import load
+from percasym.models import load, load_processor
+from percasym.models.suitability import check_rows
 from percasym.rewards import parse_reward
 from percasym.seeding import digest
 from percasym.surrogates import SURROGATES, load_surrogate, surrogate_values
@@ -90,6 +91,7 @@ def run(config: AuditConfig) -> Iterator[dict[str, Any]]:
     rows = [dict(row) for row in data.select(range(min(config.items, len(data))))]
     if not rows:
         raise PercasymError(f"the split {config.split!r} of {config.dataset} has no items")
+    check_rows(load_processor(config.model), data)
     seconds = dict.fromkeys(names, 0.0)
     captioned = None
     if config.teacher:

@@ -12,10 +12,10 @@ from transformers import ProcessorMixin
 
 from percasym.engines import Engine, Request, Sampling
 from percasym.errors import PercasymError
-from percasym.judgement import Score, score
-from percasym.models.prompting import Sample, assistant_text, encode
+from percasym.judgement import Score, read_response, score
+from percasym.models.prompting import Sample, assistant_text, encode, thought_opening
 from percasym.puzzles.registry import load_spec
-from percasym.response import parse
+from percasym.response import Span, continued
 from percasym.rewards import Reward
 from percasym.surrogates import Group as Seen
 from percasym.surrogates import surrogate_values
@@ -43,6 +43,8 @@ class Rollout:
     stand_in: float
     """What the reward's surrogate says of it; 0 if it has none."""
     reward: float
+    caption_span: Span | None
+    """Characters of `prefix + text` that are the caption which was judged, tags included."""
 
     def record(self, step: int) -> dict[str, Any]:
         """A line of rollouts.jsonl."""
@@ -99,7 +101,8 @@ def roll_out(
         group = []
         for number in range(size):
             completion = completions[f"{number}/{id_}"]
-            judged = score(puzzle, instance, row["prefix"] + completion.text)
+            text = row["prefix"] + completion.text
+            judged = score(puzzle, instance, text)
             group.append(
                 Rollout(
                     id=id_,
@@ -113,6 +116,7 @@ def roll_out(
                     judged=judged,
                     stand_in=0.0,
                     reward=reward(judged),
+                    caption_span=read_response(puzzle, instance, text).caption_span,
                 )
             )
         if reward.surrogate:
@@ -137,10 +141,11 @@ def as_seen(group: Group, row: Mapping[str, Any], aids: Aids) -> Seen:
         if caption is None:
             raise PercasymError(f"the teacher's captions lack the item {row['id']}: caption this split anew")
     puzzle = load_spec(row["puzzle"])
+    item = puzzle.read_ground_truth(row["ground_truth"])
     return Seen(
         puzzle=puzzle,
-        item=puzzle.read_ground_truth(row["ground_truth"]),
-        responses=[parse(rollout.prefix + rollout.text) for rollout in group],
+        item=item,
+        responses=[read_response(puzzle, item, rollout.prefix + rollout.text) for rollout in group],
         teacher=caption,
         gains=partial(aids.gains, group) if aids.gains else None,
     )
@@ -148,7 +153,8 @@ def as_seen(group: Group, row: Mapping[str, Any], aids: Aids) -> Seen:
 
 def micro_batch(processor: ProcessorMixin, rollouts: Sequence[Rollout]) -> MicroBatch:
     """The rollouts as one batch; of its two masks, `perception` is true on the tokens of captions."""
-    given = [assistant_text(processor, rollout.prefix).ids for rollout in rollouts]
+    opening = thought_opening(processor)
+    given = [assistant_text(processor, continued(opening, rollout.prefix)).ids for rollout in rollouts]
     samples = [
         Sample(rollout.query, rollout.image, [*prefix, *rollout.ids])
         for rollout, prefix in zip(rollouts, given, strict=True)
@@ -171,8 +177,9 @@ def caption_tokens(processor: ProcessorMixin, prefix: Sequence[int], rollout: Ro
     Sampled tokens need not be those that the tokenizer would choose for the text, so the text is not
     tokenised again: how far the first n tokens reach in the text is found by decoding them.
     """
-    span = parse(rollout.prefix + rollout.text).caption_span
-    if span is None or span[1] <= len(rollout.prefix):
+    span = rollout.caption_span
+    begun = len(rollout.prefix or thought_opening(processor))  # what of the text was not sampled
+    if span is None or span[1] <= begun:
         return 0, 0
 
     def decoded(count: int) -> int:
@@ -183,7 +190,7 @@ def caption_tokens(processor: ProcessorMixin, prefix: Sequence[int], rollout: Ro
         )
         return len(text)
 
-    start = decoded(0) - len(rollout.prefix)
+    start = decoded(0) - begun
     counts = range(len(rollout.ids) + 1)
-    low = bisect_left(counts, max(span[0], len(rollout.prefix)) + 1 + start, key=decoded)
+    low = bisect_left(counts, max(span[0], begun) + 1 + start, key=decoded)
     return max(0, low - 1), bisect_left(counts, span[1] + start, key=decoded)

@@ -21,6 +21,7 @@ from percasym.grpo.figures import mean_figures, step_figures
 from percasym.grpo.losses import TokenLogProbabilities, divergence, policy_loss
 from percasym.grpo.rollouts import Aids, Group, Rollout, micro_batch, roll_out
 from percasym.models import load
+from percasym.models.suitability import check_rows
 from percasym.rewards import parse_reward
 from percasym.seeding import digest
 from percasym.training import run
@@ -63,6 +64,7 @@ class Run(run.TrainingRun[GRPOConfig]):
             raise PercasymError(
                 f"{config.prompts} prompts a step want more than the {len(self.rows)} rows of {config.split}"
             )
+        check_rows(self.processor, self.rows)
         self.reward = parse_reward(config.reward)
         self.aids = Aids(read_captions(config.captions) if config.captions else None, self._gains)
         self.engine = TransformersEngine(

@@ -20,6 +20,7 @@ from percasym.errors import PercasymError
 
 # All that a checkpoint consists of here: no pickled weights and no code are even downloaded.
 FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
+ADAPTER = "adapter_config.json"
 
 
 class Loaded(NamedTuple):
@@ -120,9 +121,21 @@ def _processor(checkpoint: str | Path, folder: Path) -> ProcessorMixin:
         raise PercasymError(f"{checkpoint} has no image processor: it is not a vision-language checkpoint")
     if not processor.tokenizer("1")["input_ids"]:
         raise PercasymError(f"{checkpoint} has no tokenizer; copy the missing files into the checkpoint")
+    # Some training scripts leave the template with the tokenizer alone.
+    if processor.chat_template is None:
+        processor.chat_template = processor.tokenizer.chat_template
     if processor.chat_template is None:
         raise PercasymError(f"{checkpoint} has no chat template; take an instruction-tuned checkpoint")
+    _can_pad(checkpoint, processor.tokenizer)
     return processor
+
+
+def _can_pad(checkpoint: str | Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Where no token pads, the one that ends a turn does: padding is masked, whatever it is."""
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise PercasymError(f"{checkpoint} has no token that pads or ends a turn; set pad_token or eos_token")
 
 
 def checkpoint_folder(checkpoint: str | Path) -> Path:
@@ -140,6 +153,11 @@ def checkpoint_folder(checkpoint: str | Path) -> Path:
         raise PercasymError(f"there is no checkpoint {checkpoint}; give a folder or a Hub id like owner/name")
     if not (path / "config.json").is_file():
         raise PercasymError(f"{checkpoint} is not a checkpoint: it has no config.json")
+    if (path / ADAPTER).is_file():
+        raise PercasymError(
+            f"{checkpoint} holds an adapter ({ADAPTER}) beside whole weights, which transformers would apply "
+            f"and vLLM would not: merge it into the weights, or take {ADAPTER} away"
+        )
     return path
 
 

@@ -1,4 +1,9 @@
-"""From queries, images and texts to what a model takes: the same for training and for generation."""
+"""From queries, images and texts to what a model takes: the same for training and for generation.
+
+Some chat templates begin a thought for the model: the prompt of Qwen3-VL-Thinking ends with `<think>`. What
+is written for the assistant, a caption say, is no thought, so the thought is closed before it, empty; see
+`percasym.response.continued`.
+"""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -6,6 +11,8 @@ from typing import Literal, NamedTuple
 import torch
 from PIL.Image import Image
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
+
+from percasym.response import opened_thought
 
 # What a processor returns one value for each token of; everything else that it returns belongs to the images.
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
@@ -57,10 +64,25 @@ def prompt_text(writer: ProcessorMixin | PreTrainedTokenizerBase, query: str, ha
     return text
 
 
+def thought_opening(writer: ProcessorMixin | PreTrainedTokenizerBase) -> str:
+    """What every prompt ends with that begins a thought for the model, say "<think>\\n"; mostly ""."""
+    return opened_thought(prompt_text(writer, "", has_image=False))
+
+
 def assistant_text(processor: ProcessorMixin, text: str) -> AssistantText:
     """Tokenises a text of the assistant, apart from the prompt, as generation does."""
     encoded = processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     return AssistantText(encoded["input_ids"], encoded["offset_mapping"])
+
+
+def written_text(tokenizer: PreTrainedTokenizerBase, given: Sequence[int], generated: Sequence[int]) -> str:
+    """The text of `generated` as it goes on from `given`: with a space where the tokenizer puts one."""
+
+    def decoded(ids: Sequence[int]) -> str:
+        text: str = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    return decoded([*given, *generated])[len(decoded(given)) :]
 
 
 def encode(processor: ProcessorMixin, samples: Sequence[Sample], padding: Literal["left", "right"]) -> Batch:

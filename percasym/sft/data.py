@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from transformers import ProcessorMixin
 
 from percasym.errors import PercasymError
-from percasym.models.prompting import Sample, assistant_text, encode
-from percasym.response import perception_mask
+from percasym.models.prompting import Sample, assistant_text, encode, thought_opening
+from percasym.models.suitability import check_rows
+from percasym.response import Response, continued, parse, perception_mask
 from percasym.training.batches import MicroBatch, rows_of_step
-
-ANSWERED = "</answer>"
-"""A response with this end ends the turn, so the end-of-turn token is trained; others stop in mid-turn."""
 
 
 class EncodedTurn(NamedTuple):
@@ -31,17 +29,47 @@ class EncodedTurn(NamedTuple):
     """Which tokens are trained as perception; after the prefix every other one is trained as reasoning."""
 
 
-def encode_turn(processor: ProcessorMixin, prefix: str, response: str) -> EncodedTurn:
-    """Tokenises prefix and response apart, as in generation, where the prefix is all there is at first."""
+def encode_turn(
+    processor: ProcessorMixin, prefix: str, response: str, perception: str | None = None
+) -> EncodedTurn:
+    """Tokenises prefix and response apart, as in generation, where the prefix is all there is at first.
+
+    Where the chat template begins a thought, the turn goes on with it or closes it; so a response without
+    thoughts learns to close it.
+
+    Args:
+        perception: p*; of several captions the one that says just this is trained as perception, else the
+            first. (A teacher may quote the query outside thoughts.)
+    """
+    opening = thought_opening(processor)
+    if prefix:
+        prefix = continued(opening, prefix)
+    else:
+        response = continued(opening, response)
+    found = parse(prefix + response, lambda caption: _same(caption, perception or ""))
     given = assistant_text(processor, prefix).ids
     trained = assistant_text(processor, response)
     offsets = [(start + len(prefix), end + len(prefix)) for start, end in trained.offsets]
-    perception = [False] * len(given) + perception_mask(prefix + response, offsets)
+    mask = [False] * len(given) + perception_mask(found, offsets)
     ids = given + trained.ids
-    if response.rstrip().endswith(ANSWERED):
-        ids = [*ids, processor.tokenizer.eos_token_id]
-        perception = [*perception, False]
-    return EncodedTurn(np.array(ids, np.int32), len(given), np.array(perception, np.bool_))
+    end = processor.tokenizer.eos_token_id
+    if _is_whole(found, prefix + response) and ids[-1:] != [end]:
+        ids = [*ids, end]
+        mask = [*mask, False]
+    return EncodedTurn(np.array(ids, np.int32), len(given), np.array(mask, np.bool_))
+
+
+def _is_whole(found: Response, text: str) -> bool:
+    """Whether a turn ends with this response, so that the end-of-turn token is trained.
+
+    It does where the answer is complete, whatever stands behind it, and where a response has no structure.
+    Others, as a caption alone, stop in mid-turn.
+    """
+    return found.answer is not None or not any(tag in text for tag in ("<caption>", "<answer>"))
+
+
+def _same(caption: str, perception: str) -> bool:
+    return "".join(caption.split()) == "".join(perception.split())
 
 
 class TrainingRows:
@@ -49,10 +77,10 @@ class TrainingRows:
 
     def __init__(self, rows: Dataset, processor: ProcessorMixin, seed: int) -> None:
         """Args:
-            rows: with the columns query, image (or None), prefix and response.
+            rows: with the columns query, image (or None), prefix, response, and if they have it perception.
 
         Raises:
-            PercasymError: there are no rows, or one has no response.
+            PercasymError: there are no rows, one has no response, or the model cannot take some.
         """
         self.rows = rows
         self.processor = processor
@@ -69,6 +97,7 @@ class TrainingRows:
             sizes.append(len(row["prefix"]) + len(row["response"]))
         if not sizes:
             raise PercasymError("the data set has no rows to train on")
+        check_rows(processor, rows)
         self._sizes = np.array(sizes)
 
     def batch(
@@ -100,5 +129,7 @@ class TrainingRows:
 
     def _turn(self, number: int, row: dict[str, Any]) -> EncodedTurn:
         if number not in self._turns:
-            self._turns[number] = encode_turn(self.processor, row["prefix"], row["response"])
+            self._turns[number] = encode_turn(
+                self.processor, row["prefix"], row["response"], row.get("perception")
+            )
         return self._turns[number]

@@ -10,9 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from percasym.judgement import Score, score
+from percasym.judgement import Score, read_response, score
 from percasym.puzzles import load_spec
-from percasym.response import parse
 from percasym.rewards import parse_reward
 from percasym.surrogates import Group, surrogate_values
 
@@ -47,16 +46,19 @@ def judge(text: str, ground_truth: str, item: Mapping[str, Any], reward: str) ->
     """The score of one response, what the reward's surrogate says of it, and the reward.
 
     Args:
-        item: has its id and puzzle, and a teacher's caption if there is one.
+        text: what was sampled.
+        item: has its id and puzzle, and if there is one the opening of a thought in the prompt, and a
+            teacher's caption.
 
     Raises:
         PercasymError: a puzzle that cannot be read, or a surrogate that fails.
     """
     parsed, family = parse_reward(reward), load_spec(item["puzzle"])
     instance = family.read_ground_truth(ground_truth)
+    text = item.get("opening", "") + text
     judged = score(family, instance, text)
     stand_in = 0.0
     if parsed.surrogate:
-        alone = Group(family, instance, [parse(text)], item.get("teacher"))
+        alone = Group(family, instance, [read_response(family, instance, text)], item.get("teacher"))
         (stand_in,) = surrogate_values(parsed.surrogate, alone, item["id"])
     return judged, stand_in, parsed(judged, stand_in)

@@ -16,11 +16,14 @@ IMAGE = "<image>"  # where verl puts the image into the prompt
 GROUP_ROWS = 256
 
 
-def write_rows(dataset: str, split: str, path: Path, captions: Mapping[str, str] | None = None) -> int:
+def write_rows(
+    dataset: str, split: str, path: Path, captions: Mapping[str, str] | None = None, opening: str = ""
+) -> int:
     """Writes the rows of a split to `path`; returns how many.
 
     Args:
         captions: those of a teacher, by item, for the surrogate that looks at them.
+        opening: of a thought, with which the model's chat template ends the prompt, if it does.
 
     Raises:
         PercasymError: as `iter_split`, or a row that verl cannot take: without an image, with a prefix of the
@@ -28,7 +31,7 @@ def write_rows(dataset: str, split: str, path: Path, captions: Mapping[str, str]
     """
     aside = path.with_suffix(".part")
     count, writer = 0, None
-    for chunk in _chunks(dataset, split, captions):
+    for chunk in _chunks(dataset, split, captions, opening):
         table = pa.Table.from_pylist(chunk)
         writer = writer or pq.ParquetWriter(aside, table.schema)
         writer.write_table(table)
@@ -40,7 +43,9 @@ def write_rows(dataset: str, split: str, path: Path, captions: Mapping[str, str]
     return count
 
 
-def _chunks(dataset: str, split: str, captions: Mapping[str, str] | None) -> Iterator[list[dict[str, Any]]]:
+def _chunks(
+    dataset: str, split: str, captions: Mapping[str, str] | None, opening: str
+) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
     for index, row in enumerate(iter_split(dataset, split)):
         place = placeholder((*OF_PROGRAMS, *OF_MODELS), row["query"])
@@ -61,6 +66,7 @@ def _chunks(dataset: str, split: str, captions: Mapping[str, str] | None) -> Ite
                     "id": row["id"],
                     "puzzle": row["puzzle"],
                     "teacher": None if captions is None else captions.get(row["id"], ""),
+                    "opening": opening,
                 },
             }
         )

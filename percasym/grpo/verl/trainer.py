@@ -18,13 +18,16 @@ from transformers import AutoProcessor
 
 from percasym import launch
 from percasym.captioning import read_captions
+from percasym.datasets import read_split
 from percasym.errors import PercasymError
 from percasym.grpo.figures import step_figures
 from percasym.grpo.verl.config import VerlConfig, check_installed
 from percasym.grpo.verl.overrides import Files, environment, overrides
 from percasym.grpo.verl.reward import judge
 from percasym.grpo.verl.rows import write_rows
-from percasym.models import load
+from percasym.models import load, load_processor
+from percasym.models.prompting import thought_opening
+from percasym.models.suitability import check_rows
 from percasym.training.checkpoint import write_folder
 from percasym.training.log import StepLog
 from percasym.training.run import claim
@@ -63,7 +66,9 @@ def train(config: VerlConfig) -> Path:
         return final
     files.folder.mkdir(exist_ok=True)
     captions = read_captions(config.captions) if config.captions else None
-    rows = write_rows(config.dataset, config.split, files.rows, captions)
+    processor = load_processor(config.model)
+    check_rows(processor, read_split(config.dataset, config.split))
+    rows = write_rows(config.dataset, config.split, files.rows, captions, thought_opening(processor))
     if rows < config.prompts:
         raise PercasymError(
             f"{config.prompts} prompts a step want more than the {rows} rows of {config.split}"
@@ -196,14 +201,15 @@ class _Items:
         return list(groups.values())
 
     def _record(self, line: Mapping[str, Any], sample: int) -> dict[str, Any]:
-        item, text = self.items[line["gts"]], line["output"]
-        judged, stand_in, reward = judge(text, line["gts"], item, self.config.reward)
+        item, written = self.items[line["gts"]], line["output"]
+        text = item["opening"] + written
+        judged, stand_in, reward = judge(written, line["gts"], item, self.config.reward)
         if abs(reward - line["score"]) > 1e-6:
             raise RuntimeError(
                 f"verl rewarded a response to {item['id']} by {line['score']}, which earns {reward}"
             )
         tokens = len(
-            self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            self.tokenizer(written, add_special_tokens=False)["input_ids"]
         )  # verl does not say how many
         return {
             "step": line["step"],

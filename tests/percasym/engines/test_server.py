@@ -50,12 +50,9 @@ def test_what_a_request_says() -> None:
         ask(address, [Request("text", "what", None)])
     body = bodies[0]
     assert found["x"].text == "what </answer>"
-    assert (body["temperature"], body["top_p"], body["max_tokens"], body["stop"]) == (
-        0.5,
-        0.9,
-        7,
-        ["</answer>"],
-    )
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.5, 0.9, 7)
+    # whatever the checkpoint's generation_config asks for
+    assert (body["repetition_penalty"], body["top_k"], body["min_p"]) == (1.0, -1, 0.0)
     user, begun = body["messages"]
     sent = base64.b64decode(user["content"][0]["image_url"]["url"].removeprefix("data:image/png;base64,"))
     assert Image.open(io.BytesIO(sent)).tobytes() == IMAGE.tobytes()
@@ -74,6 +71,10 @@ def test_what_a_request_says() -> None:
         (answer("so <answer> 1 </answer> and on and on", "length"), "so <answer> 1 </answer>", "stop"),
         (answer("so on", "length"), "so on", "length"),
         (answer("</answer>", reasoning="I see"), "<think>I see</think></answer>", "stop"),
+        (answer("", "length", reasoning="I see </answer>"), "<think>I see </answer>", "length"),
+        (answer("so </answer>", reasoning="a </answer>"), "<think>a </answer></think>so </answer>", "stop"),
+        (answer("a </answer></think> so </answer> on"), "a </answer></think> so </answer>", "stop"),
+        (answer("<think> a </answer> </think> so"), "<think> a </answer> </think> so", "stop"),
         (answer("</answer>", reasoning_content="I see"), "<think>I see</think></answer>", "stop"),
     ],
 )
@@ -189,9 +190,66 @@ def test_a_server_that_only_speaks_the_plain_protocol() -> None:
     with scripted(reply, owner="somebody") as address:
         assert ask(address, REQUESTS[:1])["item 0"].text == "question 0 </answer>"
         assert "stop" not in bodies[0]  # it would leave the stop text out, and not say whether it was there
-        assert "include_stop_str_in_output" not in bodies[0]
+        assert not {"include_stop_str_in_output", "repetition_penalty", "top_k", "min_p"} & set(bodies[0])
         with pytest.raises(PercasymError, match="cannot go on with a turn"):
             ask(address, [Request("x", "what", IMAGE, "<caption>")])
+
+
+def test_no_stop_text_is_sent_to_a_model_that_thinks() -> None:
+    """Nor before it is known whether it does."""
+    stops: list[bool] = []
+
+    def reply(body: dict[str, Any], number: int) -> Any:
+        stops.append("stop" in body)
+        query = body["messages"][0]["content"][-1]["text"]
+        if not query.endswith("3"):
+            return answer("<answer> 1 </answer>")
+        return answer("<think> <answer> </answer>" + " </think> <answer> 3 </answer>" * ("stop" not in body))
+
+    with scripted(reply) as address:
+        found = ask(address, REQUESTS[:6], batch_size=1)
+    assert found["item 2"].text == "<answer> 1 </answer>"
+    assert found["item 3"].text == "<think> <answer> </answer> </think> <answer> 3 </answer>"
+    #                one item a request, but for the fourth: its stop text was named in a thought
+    assert stops == [False, True, True, True, False, False, False]
+
+
+def test_what_is_cut_off_does_not_tell_that_a_model_does_not_think() -> None:
+    stops = []
+
+    def reply(body: dict[str, Any], number: int) -> Any:
+        stops.append("stop" in body)
+        return answer("so on and on", "length")
+
+    with scripted(reply) as address:
+        ask(address, REQUESTS[:3], batch_size=1)
+    assert stops == [False, False, False]
+
+
+def test_in_a_turn_that_is_begun_thoughts_are_over() -> None:
+    """A parser of thoughts that finds no end takes all for thoughts."""
+    reply = answer("", reasoning="so <answer> 1 </answer>")
+    with scripted(lambda body, number: reply) as address:
+        request = Request("x", "what", IMAGE, "<caption> a1 1 </caption>")
+        assert ask(address, [request])["x"].text == "so <answer> 1 </answer>"
+        assert ask(address, REQUESTS[:1])["item 0"].text == "<think>so <answer> 1 </answer>"
+
+
+def test_logits_that_are_not_finite() -> None:
+    """vLLM's server shows it when it is asked for log-probabilities, as it is at first."""
+    asked: list[bool] = []
+
+    def reply(body: dict[str, Any], number: int) -> Any:
+        asked.append("logprobs" in body)
+        return failure(400, text="Out of range float values are not JSON compliant: nan")
+
+    with (
+        scripted(reply) as address,
+        pytest.raises(PercasymError, match="logits of scripted are not finite") as error,
+    ):
+        ask(address)
+    assert all(asked)
+    assert "\n" not in str(error.value)
 
 
 def test_addresses() -> None:

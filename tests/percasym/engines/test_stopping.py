@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from percasym.engines import Completion, Request, Sampling
 from percasym.engines.transformers import TransformersEngine
+from percasym.errors import PercasymError
 from percasym.models import Loaded, load
 from percasym.models.tiny import TinyConfig, build_tiny
 
@@ -46,12 +47,26 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<pad>")
 
 
-def say(tiny: Loaded, ids: list[int], prefix: str = "", **sampling: Any) -> Completion:
-    """What becomes of the tokens `ids` when a model says them one by one, and then the last for ever."""
+def say(
+    tiny: Loaded,
+    ids: list[int],
+    prefix: str = "",
+    seen: list[list[int]] | None = None,
+    fill: float = 0.0,
+    **sampling: Any,
+) -> Completion:
+    """What becomes of the tokens `ids` when a model says them one by one, and then the last for ever.
+
+    Args:
+        seen: gets what the model is given at each step.
+        fill: logits of the other tokens.
+    """
     saying = iter(ids)
 
     def forward(past_key_values: Any, **inputs: Any) -> SimpleNamespace:
-        logits = torch.zeros(1, 1, len(tiny.processor.tokenizer))
+        if seen is not None:
+            seen.append(inputs["input_ids"][0].tolist())
+        logits = torch.full((1, 1, len(tiny.processor.tokenizer)), fill)
         logits[..., next(saying, ids[-1])] = 1
         return SimpleNamespace(logits=logits)
 
@@ -82,6 +97,58 @@ def test_a_stop_in_the_prefix_stops_nothing(tiny: Loaded) -> None:
     ids = tiny.processor.tokenizer("a1 </answer> a1", add_special_tokens=False)["input_ids"]
     prefix = "<caption> </answer> </caption>"
     assert say(tiny, ids, prefix=prefix) == Completion("one", " a1 </answer>", 2, "stop", tuple(ids[:2]))
+
+
+def thinking(loaded: Loaded) -> Loaded:
+    """The same with a template that begins a thought."""
+    processor = copy.copy(loaded.processor)
+    processor.chat_template += "{% if add_generation_prompt %}<think>\n{% endif %}"
+    return Loaded(loaded.model, processor)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_stop_in_a_thought_stops_nothing(bytewise: Loaded, opened: bool) -> None:
+    model = thinking(bytewise) if opened else bytewise
+    thought = "between <answer> and </answer>\n</think>\n\n"
+    text = ("" if opened else "<think>\n") + thought + "<answer> 4 </answer>"
+    ids = model.processor.tokenizer(text + " and on")["input_ids"]
+    found = say(model, ids)
+    assert found.text == f"<think>\n{thought}<answer> 4 </answer>"
+    assert found.finish_reason == "stop"
+    assert found.ids == tuple(ids[: found.tokens])
+    cut = say(
+        model, ids, max_tokens=len(model.processor.tokenizer(text.partition("</think>")[0])["input_ids"])
+    )
+    assert (cut.text, cut.finish_reason) == ("<think>\nbetween <answer> and </answer>\n", "length")
+
+
+def test_what_is_opened_in_mid_turn_may_be_a_thought(bytewise: Loaded) -> None:
+    """Or not, which shows at the end."""
+    tokenizer = bytewise.processor.tokenizer
+    text = "so <think> a </answer> b </think> c </answer>"
+    assert say(bytewise, tokenizer(text + " d")["input_ids"]).text == text
+    never_closed = [*tokenizer("so <think> a </answer> b")["input_ids"], tokenizer.eos_token_id]
+    assert say(bytewise, never_closed).text == "so <think> a </answer>"
+
+
+def test_a_prefix_is_no_thought(bytewise: Loaded) -> None:
+    """The opening of the template is closed, as Qwen3-VL-Thinking's writes a turn without thoughts."""
+    model = thinking(bytewise)
+    seen: list[list[int]] = []
+    tokenizer = model.processor.tokenizer
+    ids = tokenizer(" so </answer>")["input_ids"]
+    given = tokenizer("\n</think>\n\n<caption> 4 </caption>")["input_ids"]
+    found = say(model, ids, prefix="<caption> 4 </caption>", seen=seen)
+    assert found.text == " so </answer>"
+    assert seen[0][-len(given) :] == given
+    assert tokenizer.decode(seen[0]).endswith("<think>\n\n</think>\n\n<caption> 4 </caption>")
+
+
+def test_logits_that_are_not_finite_are_one_line(tiny: Loaded) -> None:
+    for value in (torch.nan, torch.inf):
+        with pytest.raises(PercasymError, match=r"the logits of .*tiny.* are not finite") as error:
+            say(tiny, [5], fill=value)
+        assert "\n" not in str(error.value)
 
 
 def test_the_end_of_the_turn_is_no_text(tiny: Loaded) -> None:

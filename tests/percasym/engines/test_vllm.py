@@ -1,18 +1,24 @@
 """vLLM for real, on the CPU: in this process, and behind HTTP. `make test-vllm` runs these."""
 
+import asyncio
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from percasym.datasets import generate_rows, write_dataset
 from percasym.engines.config import EngineConfig
@@ -38,6 +44,23 @@ def server(mini_talker: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def thinker(mini_talker: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, but its template begins a thought, and it would be penalised if generation_config counted."""
+    folder = tmp_path_factory.mktemp("thinker") / "model"
+    shutil.copytree(mini_talker, folder)
+    template = folder / "chat_template.jinja"
+    text = template.read_text().replace(
+        "{% if message.content is string %}",
+        "{% if message.role == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
+        "{% if message.content is string %}",
+    )
+    template.write_text(text + "{% if add_generation_prompt %}<think>\n{% endif %}")
+    settings = folder / "generation_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "repetition_penalty": 5.0}))
+    return folder
+
+
 Measured = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -45,11 +68,11 @@ Measured = dict[tuple[str, str], dict[str, Any]]
 def measure(
     mini_talker: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Measured]:
-    """Measures the checkpoint as a user would, in a process of its own, which vLLM wants."""
+    """Measures a checkpoint as a user would, in a process of its own, which vLLM wants."""
 
-    def rows(*options: str) -> Measured:
+    def rows(*options: str, model: Path = mini_talker) -> Measured:
         out = tmp_path_factory.mktemp("out") / "evaluation"
-        percasym("evaluate", str(mini_talker), str(data), "--out", str(out), *options)
+        percasym("evaluate", str(model), str(data), "--out", str(out), *options)
         table = pq.read_table(out / "results.parquet").to_pylist()
         assert len(table) == 2 * ITEMS
         return {(row["id"], row["mode"]): row for row in table}
@@ -105,6 +128,80 @@ def test_a_server_that_is_started_for_it(measure: Callable[..., Measured], embed
     before = vllm_processes()
     alike(measure("--engine", "server"), embedded)
     assert vllm_processes() == before
+
+
+def test_thoughts_and_penalties(measure: Callable[..., Measured], thinker: Path) -> None:
+    """Every engine knows the thought that the template begins, closes it before a caption, has no penalty."""
+    expected = measure(model=thinker)
+    free = [row["text"] for row in expected.values() if row["mode"] == "end_to_end"]
+    assert all(text.startswith("<think>\n") for text in free)
+    for engine in ("vllm", "server"):
+        alike(measure("--engine", engine, model=thinker), expected)
+
+
+def test_vllm_goes_on_from_a_stop_in_a_thought(mini_talker: Path) -> None:
+    """With a stand-in for its engine, which says a given text token by token and stops as vLLM does."""
+    from percasym.engines import Request, Sampling
+    from percasym.engines.vllm import VLLMEngine
+    from percasym.models import load_processor
+
+    processor = load_processor(mini_talker)
+    processor.chat_template += "{% if add_generation_prompt %}<think>\n{% endif %}"
+    tokenizer = processor.tokenizer
+    said = "a1 </answer> a2 </answer> </think> a3 </answer> a4"
+    ids = tokenizer(said, add_special_tokens=False)["input_ids"]
+    asked: list[tuple[list[int], Any]] = []
+
+    class Saying:
+        async def generate(self, prompt: dict[str, Any], parameters: Any, id: str) -> AsyncIterator[Any]:
+            asked.append((prompt["prompt_token_ids"], parameters))
+            start = len(prompt["prompt_token_ids"]) - len(asked[0][0])
+            rest = ids[start : start + parameters.max_tokens]
+            ended = [place for place, token in enumerate(rest, 1) if tokenizer.decode(token) == "</answer>"]
+            stopped = ended[0] if ended else 0
+            yield SimpleNamespace(
+                outputs=[
+                    SimpleNamespace(
+                        token_ids=rest[: stopped or len(rest)],
+                        logprobs=None,
+                        stop_reason="</answer>" if stopped else None,
+                        finish_reason="stop" if stopped else "length",
+                    )
+                ]
+            )
+
+    def completed(**sampling: Any) -> Any:
+        asked.clear()
+        with asyncio.Runner() as runner:
+            engine = VLLMEngine(Saying(), "saying", processor, 1, runner)
+            (found,) = engine.generate([Request("x", "a1", None)], Sampling(**sampling))
+        return found
+
+    whole = completed(temperature=1.0)
+    assert (whole.text.split(), whole.finish_reason) == (f"<think> {said[:-3]}".split(), "stop")
+    assert list(whole.ids) == ids[:-1]
+    assert [prompt[len(asked[0][0]) :] for prompt, _ in asked] == [[], ids[:2], ids[:4]]
+    assert [parameters.max_tokens for _, parameters in asked] == [1024, 1022, 1020]
+    assert len({parameters.seed for _, parameters in asked}) == 3
+    cut = completed(max_tokens=3)
+    assert (cut.text.split(), cut.finish_reason) == (["<think>", "a1", "</answer>", "a2"], "length")
+    assert completed(max_tokens=2).finish_reason == "length"
+    assert completed(stop="").text.split() == ["<think>", "a1", "</answer>"]
+
+
+def test_weights_that_are_not_numbers(mini_talker: Path, data: Path, tmp_path: Path) -> None:
+    """One line, where vLLM itself would say nothing at all."""
+    folder = tmp_path / "model"
+    shutil.copytree(mini_talker, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.language_model.norm.weight"].fill_(torch.nan)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for engine in ("vllm", "server"):
+        command = [PERCASYM, "evaluate", str(folder), str(data), "--out", str(tmp_path / engine)]
+        command += ["--engine", engine, "--context", "1024", "--max-new-tokens", "8"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 2
+        assert f"error: the logits of {folder} are not finite" in done.stderr
 
 
 def test_log_probabilities(mini_talker: Path, data: Path, server: str) -> None:

@@ -66,7 +66,7 @@ def test_a_model_that_ignores_images_gains_nothing(talker: Path, rollouts: list[
 def test_no_caption_or_no_image_gains_nothing(policy: Any, rollouts: list[Rollout]) -> None:
     module = TokenLogProbabilities(policy.model)
     ids = tuple(policy.processor.tokenizer("so then", add_special_tokens=False)["input_ids"])
-    silent = replace(rollouts[0], text="so then", ids=ids)
+    silent = replace(rollouts[0], text="so then", ids=ids, caption_span=None)
     assert image_gains(module, policy.processor, [silent, silent], 2) == [0.0, 0.0]
     unseen = replace(rollouts[0], image=None)
     found = image_gains(module, policy.processor, [unseen, silent, rollouts[1]], 3)

@@ -15,7 +15,7 @@ from percasym.judgement import FIELDS, score
 from percasym.models import load, load_processor
 from percasym.models.prompting import assistant_text
 from percasym.puzzles.registry import load_spec
-from percasym.response import perception_mask
+from percasym.response import parse, perception_mask
 from percasym.rewards import parse_reward
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=12, seed=3)
@@ -24,8 +24,9 @@ SAMPLING = Sampling(temperature=1.0, max_tokens=12, seed=3)
 def rollout(processor: Any, text: str, prefix: str = "") -> Rollout:
     ids = assistant_text(processor, prefix + text).ids[len(assistant_text(processor, prefix).ids) :]
     judged = score(load_spec('{"name": "sudoku", "config": {"rows": 2, "cols": 2}}'), None, "")  # type: ignore[arg-type]
+    span = parse(prefix + text).caption_span
     return Rollout(
-        "x", 0, "solve", Image.new("RGB", (64, 64)), prefix, text, tuple(ids), False, judged, 0.0, 0.0
+        "x", 0, "solve", Image.new("RGB", (64, 64)), prefix, text, tuple(ids), False, judged, 0.0, 0.0, span
     )
 
 

@@ -61,6 +61,47 @@ def test_a_mere_transcription_does_not_end_the_turn(checkpoint: Path) -> None:
     assert turn.perception.all()
 
 
+@pytest.mark.parametrize("remark", ["", "\n", " Done.", " so so", "<|im_end|>"])
+def test_a_whole_turn_ends_whatever_stands_behind_the_answer(checkpoint: Path, remark: str) -> None:
+    tokenizer = load_processor(checkpoint).tokenizer
+    text = f"<caption> a1 3 </caption> so <answer> a1 3 </answer>{remark}"
+    turn = encode_turn(load_processor(checkpoint), "", text)
+    assert turn.ids[-1] == tokenizer.eos_token_id
+    assert turn.ids[-2] != tokenizer.eos_token_id
+    assert not turn.perception[-1]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "response", "whole"),
+    [
+        ("", "so a1 3", True),  # a plain answer has no structure to break off in
+        ("", "<caption> a1 3 </caption> so", False),
+        ("", "<caption> a1 3 </caption> so <answer> a1", False),
+        ("", "<caption> a1", False),
+        ("<caption> a1 3 </caption>", " so", False),
+        ("<caption> a1 3", " </caption> so <answer> a1 3 </answer>", True),
+        ("", "<answer> a1 3 </answer>", True),
+        ("", "<think> <answer> a1 </answer> </think> <caption> a1 3 </caption>", False),
+    ],
+)
+def test_fragments_do_not_end_the_turn(checkpoint: Path, prefix: str, response: str, whole: bool) -> None:
+    processor = load_processor(checkpoint)
+    turn = encode_turn(processor, prefix, response)
+    assert bool(turn.ids[-1] == processor.tokenizer.eos_token_id) is whole
+
+
+def test_of_several_captions_the_one_that_is_the_puzzle_is_perception(checkpoint: Path) -> None:
+    processor = load_processor(checkpoint)
+    real = "<caption> a1 3 </caption>"
+    thoughts = ("<think> <caption> a1 3 </caption> </think> ", "a1 a1 <caption> so </caption> </think> ")
+    for before in ("so <caption> so </caption> so ", *thoughts):
+        turn = encode_turn(processor, "", f"{before}{real} <answer> a1 3 </answer>", "a1  3")
+        assert decoded(turn.ids, turn.perception, checkpoint) == real
+        assert np.flatnonzero(turn.perception)[0] > 3
+    unknown = encode_turn(processor, "", f"<caption> so </caption> {real}", "a2 4")
+    assert decoded(unknown.ids, unknown.perception, checkpoint) == "<caption> so </caption>"
+
+
 @pytest.fixture(scope="module")
 def rows(dataset: Path, checkpoint: Path) -> TrainingRows:
     return TrainingRows(read_split(dataset, "pretrain"), load_processor(checkpoint), seed=0)

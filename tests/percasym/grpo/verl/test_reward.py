@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from percasym.datasets import iter_split
-from percasym.grpo.verl.reward import compute_score
+from percasym.grpo.verl.reward import compute_score, judge
 from percasym.judgement import score
 from percasym.puzzles import Puzzle
 from percasym.response import compose
@@ -40,6 +40,19 @@ def test_every_field_is_returned_whatever_the_reward(
     assert called(row, text, "surrogate:well_formed:0.5", tmp_path / "failure")["score"] == 0.5
     assert not (tmp_path / "failure").exists()
     assert pickle.loads(pickle.dumps(compute_score)) is compute_score
+
+
+def test_a_thought_that_the_template_begins_is_one(
+    sudoku: Puzzle[Any], row: dict[str, Any], tmp_path: Path
+) -> None:
+    """verl gives what was sampled, without the opening in the prompt; nothing else tells a cut thought."""
+    instance = sudoku.read_ground_truth(row["ground_truth"])
+    right = compose(row["perception"], "so", sudoku.answer(instance))
+    for text, a in ((right, 0), (f"<caption> and </caption> </think> {right}", 1)):
+        item = {"id": row["id"], "puzzle": row["puzzle"], "opening": "<think>\n"}
+        judged, surrogate, value = judge(text, row["ground_truth"], item, "surrogate:well_formed:0.5")
+        assert (judged.a, judged.a_p, surrogate, value) == (a, a, a, a)
+        assert judge(text, row["ground_truth"], item | {"opening": ""}, "outcome")[0].a
 
 
 def test_a_reward_that_fails_leaves_a_note_with_the_item(row: dict[str, Any], tmp_path: Path) -> None:

@@ -21,9 +21,12 @@ def test_a_row_has_what_verl_documents(dataset: Path, tmp_path: Path) -> None:
             "id": own["id"],
             "puzzle": own["puzzle"],
             "teacher": None,
+            "opening": "",
         }
         assert row["data_source"] == "percasym"
     assert [file.name for file in tmp_path.iterdir()] == ["rows.parquet"]
+    write_rows(str(dataset), "train_rl", path, opening="<think>\n")
+    assert {row["extra_info"]["opening"] for row in pq.read_table(path).to_pylist()} == {"<think>\n"}
 
 
 @pytest.mark.parametrize(
