@@ -17,7 +17,7 @@ Engine = Annotated[
     str,
     typer.Option(help="transformers; vllm; or server: --server, or one of vLLM's that is started."),
 ]
-Precision = Annotated[str, typer.Option(help="auto (as saved), float32 or bfloat16.")]
+Precision = Annotated[str, typer.Option(help="auto (as saved; on a CPU float32), float32 or bfloat16.")]
 MaxNewTokens = Annotated[int, typer.Option(min=8, help="Tokens at which a response is cut off.")]
 AtOnce = Annotated[int, typer.Option("--batch-size", min=1, help="Responses that are generated at a time.")]
 Context = Annotated[int, typer.Option(min=0, help="Longest sequence in vLLM, in tokens; 0: the model's own.")]

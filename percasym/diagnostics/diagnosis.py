@@ -13,9 +13,9 @@ from percasym.diagnostics.misreadings import Misreadings, Pair, misreadings
 from percasym.diagnostics.records import ModelRecord, SweepPoint, read_results, read_training
 from percasym.diagnostics.shares import Shares, shares
 from percasym.errors import PercasymError
+from percasym.judgement import read_response
 from percasym.metrics import Row, as_json, compare, paired_bootstrap, summarise, with_causes
 from percasym.puzzles import Puzzle, load_spec
-from percasym.response import parse
 
 Interval = dict[str, float]
 """An Estimate as JSON: value, low, high, n."""
@@ -179,7 +179,7 @@ def _gaps(rows: Sequence[Row]) -> dict[str, int]:
 def _pairs(own: Sequence[Row], instances: dict[str, tuple[Puzzle[Any], Any]]) -> Iterator[Pair]:
     for row in own:
         puzzle, instance = instances[row["id"]]
-        caption = parse(row["text"]).caption
+        caption = read_response(puzzle, instance, row["text"]).caption
         yield Pair(instance, None if caption is None else puzzle.read_perception(caption, instance))
 
 

@@ -24,7 +24,9 @@ class EngineConfig(BaseModel, frozen=True, extra="forbid"):
         default="",
         description="Address of a server that speaks OpenAI's protocol, as http://127.0.0.1:8000/v1",
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="auto: as saved")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto: as saved on a GPU, float32 on a CPU"
+    )
     batch_size: int = Field(
         default=128, gt=0, description="Responses that one copy of the model generates at a time"
     )

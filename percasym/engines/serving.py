@@ -72,10 +72,13 @@ def serving(
 def engine_arguments(config: EngineConfig, images: bool) -> dict[str, Any]:
     """vLLM's own settings for `config`, under the names that its engine gives them."""
     on_gpu = torch.cuda.is_available()
+    precision: str = config.precision
+    if precision == "auto":  # as `percasym.models.load`
+        precision = saved_precision(config.model) if on_gpu else "float32"
     arguments: dict[str, Any] = {
         "model": config.model,
         "served_model_name": [config.model],
-        "dtype": saved_precision(config.model) if config.precision == "auto" else config.precision,
+        "dtype": precision,
         "max_num_seqs": config.batch_size,
         "tensor_parallel_size": config.tensor_parallel,
         "data_parallel_size": config.data_parallel,

@@ -40,7 +40,8 @@ def load(
     Args:
         checkpoint: a folder, or a Hub id such as "Qwen/Qwen3-VL-2B-Instruct".
         device: where to put it; "auto" is the first GPU if there is one, else the CPU.
-        dtype: of the weights; "auto" is the one they were saved in.
+        dtype: of the weights; "auto" is the one they were saved in, but float32 on a CPU: many compute no
+            other in hardware, and figures must not depend on which CPU it is.
 
     Raises:
         PercasymError: there is no such checkpoint, it is damaged or of another kind, its weights are not
@@ -54,6 +55,8 @@ def load(
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto" and torch.device(device).type == "cpu":
+        dtype = "float32"
     try:
         model, report = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True

@@ -11,8 +11,9 @@ from typing import Any
 
 from percasym.datasets import iter_split
 from percasym.images import encode_image, open_image
+from percasym.judgement import read_response
 from percasym.metrics import Row, with_causes
-from percasym.response import parse
+from percasym.puzzles import load_spec
 
 FILE = "samples.json"
 ITEMS = 100
@@ -20,6 +21,7 @@ LOGGED = {"mlflow.loggedArtifacts": json.dumps([{"path": FILE, "type": "table"}]
 """The tag by which MLflow's UI knows the table."""
 _PICTURES = Path("table_images") / "samples"
 _COLUMNS = ("id", "outcome", "picture", "p*", "caption", "reasoning", "answer", "a", "a_p", "a_r")
+_WANTED = ("id", "image", "perception", "ground_truth", "puzzle")
 _LONGEST = 2_000
 """Characters of a text."""
 _LARGEST_SIDE = 256
@@ -41,11 +43,13 @@ def write_sample_table(
     """
     judged = {(row["mode"], row["id"]): row for row in with_causes(rows)}
     table, pictures = [], list[bytes | None]()
-    for item in islice(iter_split(dataset, split, ["id", "image", "perception"]), items):
+    for item in islice(iter_split(dataset, split, _WANTED), items):
         row, oracle = judged.get(("end_to_end", item["id"])), judged.get(("oracle", item["id"]))
         if row is None:
             continue
-        response = parse(row["text"])
+        puzzle = load_spec(item["puzzle"])
+        instance = puzzle.read_ground_truth(item["ground_truth"])
+        response = read_response(puzzle, instance, row["text"])
         texts = {"p*": item["perception"], "caption": response.caption, "reasoning": response.reasoning}
         texts |= {"answer": response.answer}
         pictures.append(item["image"])

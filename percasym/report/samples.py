@@ -13,10 +13,10 @@ from percasym.datasets import read_split
 from percasym.diagnostics.diagnosis import Diagnosis
 from percasym.diagnostics.headline import reference_of
 from percasym.diagnostics.records import ModelRecord, read_results
+from percasym.judgement import read_response
 from percasym.metrics import Row, with_causes
 from percasym.puzzles import load_spec
 from percasym.report.marking import Marked, mark
-from percasym.response import parse
 
 SAMPLES = 6
 LONGEST = 900
@@ -124,7 +124,7 @@ def read_samples(
 
 
 def _reply(label: str, row: Row, puzzle: Any, instance: Any, longest: int) -> Reply:
-    response = parse(row["text"])
+    response = read_response(puzzle, instance, row["text"])
     caption = None
     if response.caption is not None:
         read = puzzle.read_perception(response.caption, instance)

@@ -15,6 +15,10 @@ from percasym.puzzles import load_spec
 from percasym.rewards import parse_reward
 from percasym.surrogates import Group, surrogate_values
 
+GRID = 1 << 16
+"""Rewards are multiples of 1 / GRID, which float32 sums and averages exactly. So equal rewards are no advantage
+in verl either: the mean of eight times 0.7 is not 0.7, and the rest would be trained on."""
+
 
 def compute_score(
     data_source: str,
@@ -39,7 +43,8 @@ def compute_score(
         note.write_text(f"the reward {reward} failed at item {extra_info.get('id')}: {error}")
         note.replace(failures)
         raise
-    return {"score": value, "surrogate": surrogate, **{k: float(v) for k, v in asdict(judged).items()}}
+    fields = {name: float(worth) for name, worth in asdict(judged).items()}
+    return {"score": round(value * GRID) / GRID, "surrogate": surrogate, **fields}
 
 
 def judge(text: str, ground_truth: str, item: Mapping[str, Any], reward: str) -> tuple[Score, float, float]:

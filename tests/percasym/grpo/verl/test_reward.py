@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from percasym.datasets import iter_split
-from percasym.grpo.verl.reward import compute_score, judge
+from percasym.grpo.verl.reward import GRID, compute_score, judge
 from percasym.judgement import score
 from percasym.puzzles import Puzzle
 from percasym.response import compose
@@ -59,3 +60,11 @@ def test_a_reward_that_fails_leaves_a_note_with_the_item(row: dict[str, Any], tm
     with pytest.raises(Exception, match="puzzle"):
         called({**row, "puzzle": "no puzzle"}, "x", "outcome", tmp_path / "failure")
     assert f"failed at item {row['id']}" in (tmp_path / "failure").read_text()
+
+
+def test_equal_rewards_are_equal_in_verl() -> None:
+    """verl averages in float32, where eight times 0.7 is not 0.7: such a reward would teach noise."""
+    for tenths in range(11):
+        for size in range(2, 65):
+            rewards = torch.full((size,), round(tenths / 10 * GRID) / GRID, dtype=torch.float32)
+            assert not (rewards - rewards.mean()).any()
