@@ -16,8 +16,8 @@ from percasym.rewards import parse_reward
 from percasym.surrogates import Group, surrogate_values
 
 GRID = 1 << 16
-"""Rewards are multiples of 1 / GRID, which float32 sums and averages exactly. So equal rewards are no advantage
-in verl either: the mean of eight times 0.7 is not 0.7, and the rest would be trained on."""
+"""Rewards are multiples of 1 / GRID, which float32 sums and averages exactly. So equal rewards are no
+advantage in verl either: the mean of eight times 0.7 is not 0.7, and the rest would be trained on."""
 
 
 def compute_score(
