@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset
 from torch import Tensor
 from transformers import (
     PreTrainedModel,
@@ -15,7 +15,8 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
-from percasym.datasets import read_split
+from percasym.datasets import iter_split, read_split, write_dataset
+from percasym.images import encode_image, open_image
 from percasym.models import load
 from percasym.sft.data import TrainingRows
 from percasym.sft.losses import TokenLosses
@@ -155,12 +156,12 @@ def test_the_prefix_pass_gives_the_gradient_of_the_whole_sequence(bench: Bench) 
     assert whole.statistics.loss_p == pytest.approx(short.statistics.loss_p)
 
 
-def test_the_prefix_keeps_every_image(bench: Bench, dataset: Path) -> None:
+def test_the_prefix_keeps_every_image(bench: Bench, dataset: Path, tmp_path: Path) -> None:
     """Also a large one without a caption, whose tokens reach beyond the caption of another row."""
-    split = read_split(dataset, "train_sft")
-    large = split[1]["image"].resize((256, 256))
-    rows = [split[0], {**split[1], "image": large, "response": "so then"}]
-    data = TrainingRows(Dataset.from_list(rows), bench.rows.processor, seed=0)
+    first, second = islice(iter_split(dataset, "train_sft"), 2)
+    large = encode_image(open_image(second["image"]).resize((256, 256)))
+    write_dataset(tmp_path, {"train_sft": [first, {**second, "image": large, "response": "so then"}]})
+    data = TrainingRows(read_split(tmp_path, "train_sft"), bench.rows.processor, seed=0)
     (batch,) = data.batch(0, 2, 2, rank=0, world=1)
     whole, short = (bench.gradient(Fixed(1.0), [double(batch)], measure) for measure in (False, True))
     assert_same(whole.values, short.values)
