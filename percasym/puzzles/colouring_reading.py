@@ -34,11 +34,12 @@ NAMES = frozenset(_NAMES.split())
 USED = frozenset({"c", "chi", "chromatic", "colors", "colours", "k", "num", "number", "of", "used"})
 
 _COLOUR = re.compile(
-    r"(?:(?:(?:colou?r|class|group|set)[\s_#:-]*){1,2}|c(?=\d))?(?:(?P<number>\d{1,2})(?:\.0)?|(?P<letter>[a-z]))"
+    r"(?:(?:(?:colou?r|class|group|set)[\s_#:-]*){1,2}|c(?=\d))?(?P<number>\d{1,2})(?:\.0)?"
+    r"|(?:(?:colou?r|class|group|set)[\s_#:-]+){0,2}(?P<letter>[a-z])"  # "colors" is not the color s
 )
 _TOKEN = re.compile(
     r"(?P<vertex>\b(?:vertex|vertices|nodes?)[\s_#]*\d{1,2}\b|\bv[_#]?\d{1,2}\b)"
-    r"|(?P<colour>\b(?:colou?rs?|class|group|set)[\s_#:-]*(?:\d{1,2}|[a-z])\b|\bc\d{1,2}\b)"
+    r"|(?P<colour>\b(?:colou?rs?|class|group|set)(?:[\s_#:-]*\d{1,2}|[\s_#:-]+[a-z])\b|\bc\d{1,2}\b)"
     r"|(?P<number>(?<![\d.])\d{1,2}(?:\.0)?(?![\d.]*\d))|(?P<word>[a-z]+)|(?P<join><?-+>?|=>?|:)|(?P<mark>\S)",
     re.IGNORECASE,
 )

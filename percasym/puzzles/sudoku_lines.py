@@ -86,6 +86,8 @@ class _Line(NamedTuple):
     """The line, if it is nothing but dashes, bars and crosses; with digits it may be a row of blanks too."""
     may_be_longer: bool = False
     """The label may as well be a digit of the row: only under the numbers of columns is it one."""
+    counts: bool = False
+    """It is nothing but numbers, which then have to be a row."""
 
 
 def _of_board(text: str, size: int) -> Reading:
@@ -95,8 +97,8 @@ def _of_board(text: str, size: int) -> Reading:
     for line in _lines(text, size):
         if line.rule or (len(line.digits) >= size and line.digits.count(-1) <= size // 2):
             lines.append(line)
-        elif line.digits and -1 not in line.digits:
-            stray = True  # digits that are no row
+        elif line.digits and (-1 not in line.digits or line.counts):
+            stray = True  # digits, or larger numbers, that are no row
     rows = [line for line in _without_header(lines, size) if line.digits]
     stray = stray or any(line.may_be_longer for line in rows)
     sure = [line for line in rows if not line.rule]
@@ -170,4 +172,4 @@ def _line(line: str, size: int) -> _Line:
         return _Line(name.strip(), [digit_of(word, size) for word in words_of_line(cells, size)])
     if len(words) == size + 1 and ROW.fullmatch(words[0].strip()):
         return _Line(words[0].strip(), digits[1:], may_be_longer=digits[0] >= 0)
-    return _Line(None, digits)
+    return _Line(None, digits, counts=len(words) > 1 and all(word.strip().isdecimal() for word in words))
