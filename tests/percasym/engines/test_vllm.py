@@ -141,7 +141,7 @@ def test_thoughts_and_penalties(measure: Callable[..., Measured], thinker: Path)
 
 def test_vllm_goes_on_from_a_stop_in_a_thought(mini_talker: Path) -> None:
     """With a stand-in for its engine, which says a given text token by token and stops as vLLM does."""
-    from percasym.engines import Request, Sampling
+    from percasym.engines import LONGEST, Request, Sampling
     from percasym.engines.vllm import VLLMEngine
     from percasym.models import load_processor
 
@@ -181,7 +181,7 @@ def test_vllm_goes_on_from_a_stop_in_a_thought(mini_talker: Path) -> None:
     assert (whole.text.split(), whole.finish_reason) == (f"<think> {said[:-3]}".split(), "stop")
     assert list(whole.ids) == ids[:-1]
     assert [prompt[len(asked[0][0]) :] for prompt, _ in asked] == [[], ids[:2], ids[:4]]
-    assert [parameters.max_tokens for _, parameters in asked] == [1024, 1022, 1020]
+    assert [parameters.max_tokens for _, parameters in asked] == [LONGEST, LONGEST - 2, LONGEST - 4]
     assert len({parameters.seed for _, parameters in asked}) == 3
     cut = completed(max_tokens=3)
     assert (cut.text.split(), cut.finish_reason) == (["<think>", "a1", "</answer>", "a2"], "length")
@@ -207,7 +207,7 @@ def test_weights_that_are_not_numbers(mini_talker: Path, data: Path, tmp_path: P
 def test_log_probabilities(mini_talker: Path, data: Path, server: str) -> None:
     """Those of the server are those of the embedded engine."""
     from percasym.datasets import read_split
-    from percasym.engines import Request, Sampling
+    from percasym.engines import LONGEST, Request, Sampling
     from percasym.engines.config import open_engine
 
     rows = list(read_split(data, "test", ["id", "query", "image"]))[:4]
