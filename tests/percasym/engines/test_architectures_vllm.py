@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 IMAGES = 4
@@ -31,6 +32,8 @@ def test_vllm_reads_and_writes_as_we_do(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
+    if "moe" in name and torch.cpu._is_amx_tile_supported():
+        pytest.skip("vLLM 0.24.0 has no experts in float32 on a CPU with AMX: its activation wants a config")
     from percasym.datasets import read_split
     from percasym.engines import Request, Sampling
     from percasym.engines.transformers import TransformersEngine
