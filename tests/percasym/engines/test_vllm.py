@@ -207,7 +207,7 @@ def test_weights_that_are_not_numbers(mini_talker: Path, data: Path, tmp_path: P
 def test_log_probabilities(mini_talker: Path, data: Path, server: str) -> None:
     """Those of the server are those of the embedded engine."""
     from percasym.datasets import read_split
-    from percasym.engines import LONGEST, Request, Sampling
+    from percasym.engines import Request, Sampling
     from percasym.engines.config import open_engine
 
     rows = list(read_split(data, "test", ["id", "query", "image"]))[:4]
