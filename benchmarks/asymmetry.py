@@ -14,7 +14,9 @@ Each seed is a study of its own from the preset `mini`: other puzzles in every s
 another order of training. So differences are over (seed, item) pairs on the test split, and their intervals
 know nothing of how training varies: beside each stand the figures of the single seeds, and an interval of
 their mean (Student's t), which is the one to go by.
-Stages that are done already are not repeated: a run that was stopped goes on.
+Stages that are done already are not repeated: a run that was stopped goes on. The responses of each seed's
+models are kept under results/responses; they are scored as the present code does, and only what is not kept
+is run, or with --anew everything.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import record
+import responses
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 from scipy.stats import t as student
@@ -73,6 +76,7 @@ def main() -> None:
     )
     parser.add_argument("--rl", action="store_true", help="the rewards of GRPO instead of the losses of SFT")
     parser.add_argument("--surrogates", action="store_true", help="a reward of GRPO from each surrogate")
+    parser.add_argument("--anew", action="store_true", help="run also the seeds whose responses are kept")
     parser.add_argument("--home", default=".percasym/asymmetry", type=Path, help="where the studies are kept")
     parser.add_argument("--workers", type=int, default=2, help="trainings at once in a study")
     options = parser.parse_args()
@@ -89,12 +93,18 @@ def main() -> None:
             elif options.strengths:
                 _difficulty(puzzle, seeds, options.workers, options.strengths.split(","))
             else:
-                _asymmetry(puzzle, seeds, options.workers)
+                _asymmetry(puzzle, seeds, options.workers, options.anew)
 
 
-def _asymmetry(puzzle: str, seeds: Sequence[int], workers: int) -> None:
-    studies = {seed: _study(puzzle, seed, workers=workers) for seed in seeds}
+def _asymmetry(puzzle: str, seeds: Sequence[int], workers: int, anew: bool) -> None:
+    names = {seed: f"asymmetry-{puzzle}-{seed}" for seed in seeds}
+    for seed, name in names.items():
+        if anew or not responses.is_kept(name):
+            responses.keep(name, _study(puzzle, seed, workers=workers))
+    family = load_preset("mini", PUZZLES[puzzle]).load_puzzle("clean")
+    studies = {seed: responses.scored(name, family) for seed, name in names.items()}
     figures = _figures(studies)
+    figures["responses"] = {seed: responses.origin(name) for seed, name in names.items()}
     figures["token mean: gain in a_r less gain in a_p, over the base"] = _more_reasoning(
         studies, "base", BASELINE
     )
@@ -175,7 +185,7 @@ def _surrogates(puzzle: str, seeds: Sequence[int], workers: int) -> None:
 
 
 def _study(puzzle: str, seed: int, **settings: Any) -> dict[str, Rows]:
-    """The scored responses of each model of one study, by the model's name; ids tell the seed."""
+    """The scored responses of each model of one study, by the model's name."""
     from flows.study import study
 
     changes = {
@@ -186,11 +196,10 @@ def _study(puzzle: str, seed: int, **settings: Any) -> dict[str, Rows]:
         "seed": seed,
     }
     outcome = study(load_preset("mini", changes))
-    models = {}
-    for name, summary in outcome.summaries.items():
-        rows = pq.read_table(Path(summary).with_name("results.parquet")).to_pylist()
-        models[name] = [{**row, "id": f"{seed}/{row['id']}"} for row in rows]
-    return models
+    return {
+        name: pq.read_table(Path(summary).with_name("results.parquet")).to_pylist()
+        for name, summary in outcome.summaries.items()
+    }
 
 
 def _artifact(study: str, stage: str) -> str:

@@ -20,15 +20,18 @@ def save(name: str, figures: Any) -> Path:
     """Write benchmarks/results/NAME.json and return where it is."""
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    record = {
+    path.write_text(json.dumps({**origin(), "figures": figures}, indent=2) + "\n")
+    return path
+
+
+def origin() -> dict[str, Any]:
+    """The command that runs now, the commit, the day and the machine."""
+    return {
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_told, sys.argv[1:])]),
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": _machine(),
-        "figures": figures,
     }
-    path.write_text(json.dumps(record, indent=2) + "\n")
-    return path
 
 
 def _told(argument: str) -> str:
