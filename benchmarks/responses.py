@@ -1,4 +1,4 @@
-"""The responses that figures are made of, kept beside these, so that they can be scored again by a later rule.
+"""The responses that figures are made of, kept so that they can be scored again by a later rule.
 
 results/responses/NAME.parquet has a row for each model, item and mode of one study: model, id, mode, text,
 tokens, finish_reason. What made them (command, commit, machine) is in the file's own metadata.
