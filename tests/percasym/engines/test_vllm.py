@@ -196,12 +196,21 @@ def test_weights_that_are_not_numbers(mini_talker: Path, data: Path, tmp_path: P
     weights = load_file(folder / "model.safetensors")
     weights["model.language_model.norm.weight"].fill_(torch.nan)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    for engine in ("vllm", "server"):
-        command = [PERCASYM, "evaluate", str(folder), str(data), "--out", str(tmp_path / engine)]
-        command += ["--engine", engine, "--context", "1024", "--max-new-tokens", "8"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-        assert done.returncode == 2
-        assert f"error: the logits of {folder} are not finite" in done.stderr
+    command = [
+        PERCASYM,
+        "evaluate",
+        str(folder),
+        str(data),
+        "--out",
+        str(tmp_path / "out"),
+        "--engine",
+        "vllm",
+    ]
+    done = subprocess.run(
+        [*command, "--context", "1024", "--max-new-tokens", "8"], capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 2
+    assert f"error: the logits of {folder} are not finite" in done.stderr
 
 
 def test_log_probabilities(mini_talker: Path, data: Path, server: str) -> None:
