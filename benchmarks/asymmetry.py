@@ -110,6 +110,7 @@ def _asymmetry(puzzle: str, seeds: Sequence[int], workers: int, anew: bool) -> N
     )
     record.save(f"asymmetry-{puzzle}", figures)
     _print(puzzle, figures)
+    _table(figures)
 
 
 def _difficulty(puzzle: str, seeds: Sequence[int], workers: int, strengths: Sequence[str]) -> None:
@@ -317,6 +318,21 @@ def _print(title: str, figures: Mapping[str, Any]) -> None:
                     print(f"  {name:12} {heading}: {metric:4} {_claim(gain)}; p {gain['p']:.2g}")
         elif "gain in a_r" in heading:
             print(f"  {heading}: {_claim(found)}")
+
+
+def _table(figures: Mapping[str, Any]) -> None:
+    """The models as a table of the README: in per cent, with intervals over items, and by seed."""
+    models = figures["models"]
+    seeds = ", ".join(str(seed) for seed in next(iter(models.values()))["a"]["seeds"])
+    items = next(iter(models.values()))["a"]["n"]
+    print(f"\n| % of {items:,} items | a | a_p | a_r | by seed ({seeds}): a | a_p | a_r |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, metrics in models.items():
+        whole = [
+            f"{100 * m['value']:.1f} [{100 * m['low']:.1f}, {100 * m['high']:.1f}]" for m in metrics.values()
+        ]
+        single = [" ".join(f"{100 * value:.0f}" for value in m["seeds"].values()) for m in metrics.values()]
+        print(f"| {' | '.join([name, *whole, *single])} |")
 
 
 def _claim(found: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ NAME = "faults"
 PATIENCE = 900.0  # seconds for a study
 FAMILY = 10.0  # seconds in which a cancelled run may leave processes behind
 IN_A_ROW = 4  # kills of one study, before it may finish
+OWN_SERVER = {"PREFECT_API_URL": ""}  # environment of a command that starts one
 DISK = 4  # MB, too few for a study
 
 
@@ -127,14 +128,16 @@ def _killed_server(folder: Path, unbroken: Mapping[str, str], command: str) -> d
 
 def killed_own(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
     """kill -9 of the Prefect server that `percasym study` has started for itself."""
-    process = study(folder, own_server=True)
+    process = study(folder, OWN_SERVER)
     wait_for(lambda: descendants(process.pid, "percasym.sft"))
-    for victim in descendants(process.pid, "prefect server start"):
+    victims = descendants(process.pid, "prefect server start")
+    assert victims, "it has no server of its own"
+    for victim in victims:
         victim.kill()
     said = finish(process)
     again = None
     if said.returncode:
-        again = finish(study(folder, own_server=True)).returncode
+        again = finish(study(folder, OWN_SERVER)).returncode
         assert again == 0
     check(folder, unbroken)
     return {"exit code": said.returncode, "said": said.stderr.splitlines()[-1], "at the next start": again}
@@ -219,12 +222,18 @@ FAULTS: dict[str, Callable[..., dict[str, Any]]] = {
 ROOT = {"postgres", "disk"}
 
 
-def study(home: Path, own_server: bool = False) -> "subprocess.Popen[str]":
-    settings = {"name": NAME, "arms": "token_mean", "rl_arms": "", **SETTINGS}
+def study(home: Path, environment: Mapping[str, str] | None = None, **more: Any) -> "subprocess.Popen[str]":
+    settings = {"name": NAME, "arms": "token_mean", "rl_arms": "", **SETTINGS, **more}
     command = [sys.executable, "-m", "flows.cli", "study", "--home", str(home)]
     for field, value in settings.items():
         command += ["--set", f"{field}={value}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
 
 
 def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
@@ -234,13 +243,14 @@ def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str
 
 def digests(home: Path) -> dict[str, str]:
     """The digest of each finished stage; all of them are intact."""
-    from prefect.results import ResultRecord
-
+    from percasym.lifecycle.records import read_fields
     from tasks.stage import Reference
 
     found = {}
     for path in (home / "results").glob("*/*"):
-        reference = Reference.model_validate(ResultRecord.deserialize(path.read_bytes()).result)
+        fields = read_fields(path.read_bytes())
+        assert fields, f"{path} is no record"
+        reference = Reference(**fields)
         assert reference.intact(), f"{reference.stage} {reference.label} is torn"
         found[f"{reference.stage} {reference.label}"] = reference.digest
     return found

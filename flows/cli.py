@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ app.add_typer(cli_models.commands)
 app.add_typer(cli_results.commands)
 app.add_typer(cli_home.commands)
 app.add_typer(cli_up.commands)
+
+DATABASE_SECONDS = 20.0  # that a damaged database is looked for
 
 UsageError: Any = typer.BadParameter.mro()[1]  # typer exports no name for it
 
@@ -124,14 +127,14 @@ def report(
     import shutil
 
     os.environ[VARIABLE] = str(home)
-    from percasym.tracking import Tracker, fetch
+    from percasym.tracking import Tracker, fetch, fetched
 
     if not Home.current().root.is_dir():
         raise PercasymError(f"there are no studies in {home}; run `percasym study` first")
     uri = Tracker.current().latest(name, "report")
     if uri is None:
         raise PercasymError(f"there is no finished study called {name!r} in {home}")
-    folder = fetch(uri, Home.current().work / "fetched" / uri.split("/")[-2])
+    folder = fetch(uri, fetched(uri.split("/")[-2]))
     if out is not None:
         shutil.copytree(folder, out, dirs_exist_ok=True)
     typer.echo((out or folder) / "report.html")
@@ -226,6 +229,8 @@ def main() -> None:
             _stop(explain(error))
         if _disk_is_full(error):
             _stop(DISK_IS_FULL)
+        if any(isinstance(cause, sqlite3.DatabaseError) for cause in _causes(error)):
+            _stop(_damaged_database(error))
         raise
     raise SystemExit(code)
 
@@ -235,13 +240,29 @@ def _stop(message: str) -> NoReturn:
     raise SystemExit(2) from None
 
 
-def _disk_is_full(error: BaseException | None) -> bool:
+def _disk_is_full(error: BaseException) -> bool:
     """Whether a full disk is behind an error, however far."""
+    return any(tells_of_full_disk(str(cause)) for cause in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        if tells_of_full_disk(str(error)):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
+
+
+def _damaged_database(error: Exception) -> str:
+    """What to do about a database that SQLite cannot read."""
+    from percasym.lifecycle.databases import check_database, databases
+
+    damaged = [path for path in databases(Home.current()) if check_database(path, DATABASE_SECONDS)]
+    if not damaged:
+        return f"a database fails: {str(error).splitlines()[0]}"
+    path = damaged[0]
+    return (
+        f"{path} is damaged: restore a backup (`percasym restore FILE --home NEW`), or save what can be "
+        f"read of it (`sqlite3 {path} .recover | sqlite3 {path}.new`, then put that in its place)"
+    )
 
 
 if __name__ == "__main__":

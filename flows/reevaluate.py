@@ -20,11 +20,10 @@ from percasym import launch
 from percasym.config import StudyConfig
 from percasym.diagnostics.records import read_results
 from percasym.errors import PercasymError
-from percasym.home import Home
 from percasym.metrics import Row
 from percasym.regression import Change, Gap, changes, gaps
 from percasym.seeding import digest
-from percasym.tracking import PARENT, Run, Tracker, Version, fetch
+from percasym.tracking import PARENT, Run, Tracker, Version, fetch, fetched
 from tasks.devices import device_slots
 from tasks.evaluate import RESULTS
 from tasks.flow_run import flow_run
@@ -80,7 +79,7 @@ class _Watch:
         stage = tracker.run(tracker.tag(run_id, "stage.evaluate.fixed") or "")
         if stage is None:
             raise PercasymError("the evaluation to compare with has been deleted from MLflow")
-        return read_results(fetch(stage.uri, Home.current().work / "fetched" / stage.id) / RESULTS)
+        return read_results(fetch(stage.uri, fetched(stage.id)) / RESULTS)
 
     def _line(self, gap: Gap, change: Change | None) -> dict[str, Any]:
         line: dict[str, Any] = {

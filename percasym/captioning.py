@@ -20,10 +20,10 @@ from percasym.datasets import read_split
 from percasym.engines import LONGEST, Engine, Request, Sampling
 from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
+from percasym.folders import write_text
 from percasym.models import load_writer
 from percasym.models.suitability import check_rows
 from percasym.response import parse
-from percasym.training.checkpoint import write_text
 
 COLUMNS = ("id", "query", "image", "prefix")
 

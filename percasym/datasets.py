@@ -9,7 +9,6 @@ splits are moved to their place. The same rows give the same bytes, hence the sa
 written apart, by several processes or machines, are gathered into a data set.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -25,9 +24,11 @@ import pyarrow.parquet as pq
 
 from percasym.dataset_card import write_card
 from percasym.errors import PercasymError
+from percasym.folders import link
 from percasym.images import encode_image, open_image
 from percasym.puzzles import Puzzle, spec
 from percasym.puzzles.base import Split
+from percasym.seals import file_digest
 from percasym.seeding import digest, stream
 
 Row: TypeAlias = dict[str, Any]
@@ -110,17 +111,22 @@ def write_shard(path: Path, rows: Iterable[Row]) -> None:
 def gather_shards(folder: str | Path, splits: Mapping[str, Sequence[Path]]) -> None:
     """Make a data set of shards, as `write_dataset` makes one of rows: the shards of each split in order.
 
-    They are moved, so they have to be in the file system of `folder`.
+    They stay where they are, see `folders.link`.
 
     Raises:
         PercasymError: as `write_dataset`.
     """
     folder = Path(folder)
-    with _changing(folder):
+    with _changing(folder) as aside:
+        parts: dict[str, list[Path]] = {}
         for split, shards in splits.items():
+            _check_name(split)
             if not any(pq.read_metadata(shard).num_rows for shard in shards):
                 raise PercasymError(_no_rows(split))
-        _place(folder, splits)
+            parts[split] = [aside / f"{split}.{number}" for number in range(len(shards))]
+            for shard, part in zip(shards, parts[split], strict=True):
+                link(shard, part)
+        _place(folder, parts)
 
 
 def split_names(folder: str | Path) -> list[str]:
@@ -205,9 +211,7 @@ def content_digest(folder: str | Path) -> str:
     if not splits:
         raise PercasymError(_no_dataset(folder))
     try:
-        return digest(
-            [[path.name, _file_digest(path)] for split in splits for path in _shards(folder, split)]
-        )
+        return digest([[path.name, file_digest(path)] for split in splits for path in _shards(folder, split)])
     except OSError as error:
         raise PercasymError(f"cannot read the data set {folder}: {_reason(error)}") from error
 
@@ -240,8 +244,8 @@ def _place(folder: Path, splits: Mapping[str, Sequence[Path]]) -> None:
     data = folder / "data"
     named = {split: _named(split, shards) for split, shards in splits.items()}
     for split, shards in named.items():
-        old = [(path.name, _file_digest(path)) for path in _shards(folder, split)]
-        if old and old != [(name, _file_digest(shard)) for name, shard in shards.items()]:
+        old = [(path.name, file_digest(path)) for path in _shards(folder, split)]
+        if old and old != [(name, file_digest(shard)) for name, shard in shards.items()]:
             raise PercasymError(
                 f"{folder} already has a split {split!r} with other rows: write to a new folder"
             )
@@ -364,11 +368,6 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         found = schema.field(expected.name).type
         if found != expected.type and not (pa.types.is_large_string(found) and expected.type == pa.string()):
             raise PercasymError(f"{path}: its column {expected.name!r} is {found}, not {expected.type}")
-
-
-def _file_digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reason(error: Exception) -> str:

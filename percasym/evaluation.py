@@ -4,20 +4,21 @@
 
 writes OUT/results.parquet, a row for each item and mode, and OUT/summary.json. Now and then it prints a line
 of JSON: {"kind": "progress", "done": ..., "total": ...}. What is finished is kept in OUT/results.jsonl
-meanwhile, so that a run that was killed goes on where it stopped.
+meanwhile, so that a run that was killed goes on where it stopped. OUT belongs to one evaluation: the same one
+again finds its responses there and only judges them, and another one is refused.
 """
 
-import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
@@ -27,16 +28,21 @@ from percasym.datasets import content_digest, read_split
 from percasym.engines import LONGEST, Completion, Engine, Request, Sampling
 from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
+from percasym.folders import claim
+from percasym.journal import Journal
 from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, result_row, summarise, with_causes
 from percasym.models import FILES, load_writer
 from percasym.models.suitability import check_rows
 from percasym.puzzles import Puzzle, load_spec
 from percasym.response import oracle_prefix
+from percasym.seals import check, file_digest, seal
 from percasym.seeding import digest
 
 COLUMNS = ("id", "query", "image", "ground_truth", "perception", "puzzle", "prefix")
 MODES: tuple[Mode, ...] = ("end_to_end", "oracle")
+RESPONSE = ("id", "mode", "text", "tokens", "finish_reason")
+RESULTS, JOURNAL = "results.parquet", "results.jsonl"
 PROGRESS_SECONDS = 1.0
 
 SCHEMA = pa.schema(
@@ -136,66 +142,80 @@ def run(config: EvaluationConfig) -> Iterator[dict[str, Any]]:
         data = data.select(range(min(config.limit, len(data))))
     if not config.server:  # what a server's model takes only that server knows
         check_rows(load_writer(config.model), data)
-    sampling = Sampling(config.temperature, config.top_p, config.max_new_tokens, config.seed)
+    if not any(_size(config.out / name) for name in (RESULTS, JOURNAL)):
+        (config.out / "evaluation.json").unlink(missing_ok=True)  # of one that came to nothing
+    claim(config.out, "evaluation", _settings(config))
 
-    progress = {"kind": "progress", "total": len(data) * len(config.modes)}
-    with open_engine(config) as engine, Journal(config.out / "results.jsonl", _key(config)) as journal:
-        yield progress | {"done": len(journal.rows)}
-        shown = time.monotonic()
-        finished = {(row["id"], row["mode"]) for row in journal.rows}
-        for row in evaluate(engine, data, sampling, config.modes, finished):
-            journal.add(row)
-            if time.monotonic() - shown > PROGRESS_SECONDS:
-                shown = time.monotonic()
-                yield progress | {"done": len(journal.rows)}
-        yield progress | {"done": len(journal.rows)}
-
-    places = {id: place for place, id in enumerate(data["id"])}
-    rows = with_causes(sorted(journal.rows, key=lambda row: (places[row["id"]], MODES.index(row["mode"]))))
-    with _aside(config.out / "results.parquet") as path:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)
+    results, progress = config.out / RESULTS, {"kind": "progress", "total": len(data) * len(config.modes)}
+    if results.exists():
+        responses = _read(results)
+        yield progress | {"done": len(responses)}
+    else:
+        responses = yield from _respond(config, data, progress)
+    rows = with_causes(_judged(responses, config))
+    with _aside(results) as path:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, write_page_checksum=True)
     with _aside(config.out / "summary.json") as path:
         path.write_text(json.dumps(as_json(summarise(rows)), indent=2) + "\n")
-    journal.path.unlink()
+    (config.out / JOURNAL).unlink(missing_ok=True)
+    seal(config.out)
 
 
-class Journal:
-    """The rows of an unfinished evaluation, in a file to which each is appended as it comes.
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
-    The file begins with a line that says which evaluation it is of. Opening one of the same evaluation takes
-    over its rows, but for a last line that was torn.
+
+def _respond(
+    config: EvaluationConfig, data: datasets.Dataset, progress: dict[str, Any]
+) -> Generator[dict[str, Any], None, list[Row]]:
+    """The rows of all responses: those that an earlier run has left, and the others now."""
+    sampling = Sampling(config.temperature, config.top_p, config.max_new_tokens, config.seed)
+    with Journal(config.out / JOURNAL) as journal:
+        yield progress | {"done": len(journal.values)}
+        if len(journal.values) < progress["total"]:
+            finished = {(row["id"], row["mode"]) for row in journal.values}
+            shown = time.monotonic()
+            with open_engine(config) as engine:
+                for row in evaluate(engine, data, sampling, config.modes, finished):
+                    journal.add(row)
+                    if time.monotonic() - shown > PROGRESS_SECONDS:
+                        shown = time.monotonic()
+                        yield progress | {"done": len(journal.values)}
+        yield progress | {"done": len(journal.values)}
+        return journal.values
+
+
+def _read(results: Path) -> list[Row]:
+    """The rows of a finished evaluation.
+
+    Raises:
+        PercasymError: they are damaged.
     """
+    check(results.parent)
+    try:
+        table = pq.read_table(results, columns=list(RESPONSE), page_checksum_verification=True)
+        rows: list[Row] = table.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise PercasymError(
+            f"{results} is damaged: delete it to have the responses generated anew"
+        ) from error
+    return rows
 
-    def __init__(self, path: Path, key: str) -> None:
-        self.path = path
-        self.key = key
-        self.rows: list[Row] = []
 
-    def __enter__(self) -> "Journal":
-        self.rows = self._kept()
-        with _aside(self.path) as path:
-            path.write_text("".join(f"{line}\n" for line in [self.key, *map(json.dumps, self.rows)]))
-        self.file = self.path.open("a", buffering=1)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.file.close()
-
-    def add(self, row: Row) -> None:
-        self.file.write(json.dumps(row) + "\n")
-        self.rows.append(row)
-
-    def _kept(self) -> list[Row]:
-        if not self.path.exists():
-            return []
-        key, *lines = self.path.read_text().split("\n")
-        if key != self.key:
-            return []
-        rows: list[Row] = []
-        for line in lines:
-            with suppress(json.JSONDecodeError):
-                rows.append(json.loads(line))
-        return rows
+def _judged(responses: Iterable[Row], config: EvaluationConfig) -> list[Row]:
+    """Responses in the order of the items, judged by the rule of today: a run of yesterday may have left
+    them."""
+    kept = {(row["id"], row["mode"]): row for row in responses}
+    rows = []
+    for item in read_split(config.dataset, config.split, ("id", "ground_truth", "puzzle")):
+        for mode in MODES:
+            if (row := kept.get((item["id"], mode))) is not None:
+                puzzle = load_spec(item["puzzle"])
+                judged = score(puzzle, puzzle.read_ground_truth(item["ground_truth"]), row["text"])
+                rows.append(
+                    result_row(item["id"], mode, row["text"], judged, row["tokens"], row["finish_reason"])
+                )
+    return rows
 
 
 @contextmanager
@@ -210,15 +230,17 @@ def _aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def _key(config: EvaluationConfig) -> str:
-    """A digest of all that the results depend on: the settings, the checkpoint and the data."""
-    layout = set(EngineConfig.model_fields) - {"model", "precision", "server"}
-    settings = config.model_dump(mode="json", exclude={"out", *layout})
-    checkpoint = []  # nothing of an id of the Hub, which names a version
-    for file in sorted(file for kind in FILES for file in Path(config.model).glob(kind)):
-        with file.open("rb") as content:
-            checkpoint.append(hashlib.file_digest(content, "sha256").hexdigest())
-    return digest("evaluation", settings, checkpoint, content_digest(config.dataset))
+def _settings(config: EvaluationConfig) -> dict[str, Any]:
+    """All that the responses depend on: the settings, the checkpoint and the data. Where the model runs is
+    no part of it: a server that comes back under another address goes on."""
+    layout = set(EngineConfig.model_fields) - {"model", "precision"}
+    settings = config.model_dump(mode="json", exclude={"out", "dataset", *layout})
+    # Nothing of an id of the Hub, which names a version.
+    files = sorted(file for kind in FILES for file in Path(config.model).glob(kind))
+    return settings | {
+        "weights": digest([file_digest(file) for file in files]),
+        "data": content_digest(config.dataset),
+    }
 
 
 def main(arguments: Sequence[str]) -> int:

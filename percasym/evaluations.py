@@ -15,10 +15,10 @@ from typing import Any
 from percasym.datasets import read_split, split_names
 from percasym.diagnostics.records import read_results
 from percasym.errors import PercasymError
-from percasym.home import Home
 from percasym.metrics import Row
 from percasym.runs import STUDY, evaluated, kept, names, search
-from percasym.tracking import fetch
+from percasym.seals import check
+from percasym.tracking import fetch, fetched
 
 RESULTS = "results.parquet"
 SHORT = 8
@@ -131,6 +131,7 @@ def _folder(evaluation: Evaluation) -> Path | None:
 def _find(name: str) -> Evaluation:
     folder = Path(name).expanduser()
     if (folder / RESULTS).is_file():
+        check(folder)
         return Evaluation(label=folder.resolve().name, results=folder / RESULTS)
     if folder.is_dir():
         raise PercasymError(
@@ -199,7 +200,7 @@ def _evaluation(run: Any) -> Evaluation:
 
 
 def _artifact(run: Any) -> Path:
-    return fetch(run.info.artifact_uri, Home.current().work / "fetched" / run.info.run_id)
+    return fetch(run.info.artifact_uri, fetched(run.info.run_id))
 
 
 def _told_apart(found: Sequence[Evaluation]) -> list[Evaluation]:

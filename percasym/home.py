@@ -36,6 +36,12 @@ class Home:
         return cls(root)
 
     @property
+    def writable(self) -> bool:
+        """Whether it can be written to; one that is not there yet counts as such."""
+        places = (self.root, self.locks, self.database)
+        return all(os.access(place, os.W_OK) for place in places if place.exists())
+
+    @property
     def database(self) -> Path:
         """MLflow's own database, where MLFLOW_TRACKING_URI does not name a server."""
         return self.root / "mlflow.db"

@@ -8,14 +8,15 @@ tracking server.
 
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlparse
+from urllib.parse import quote, urlparse
 from urllib.request import url2pathname
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -28,10 +29,13 @@ from mlflow.exceptions import MlflowException
 
 from percasym.errors import PercasymError
 from percasym.home import Home
+from percasym.seals import Damaged, check
 
 EXPERIMENT = "percasym"
+READ_ONLY = "mode=ro&uri=true"  # of an address of SQLite
 # Tags that the MLflow UI understands.
 PARENT = "mlflow.parentRunId"
+RUN_ID = re.compile(r"[0-9a-f]{32}")
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 for _name in ("mlflow", "alembic"):
@@ -44,7 +48,8 @@ class Tracker:
     def __init__(self, uri: str, artifacts: str, locks: Path) -> None:
         self.address = uri.partition("?")[0]  # as `mlflow ui --backend-store-uri` takes it
         self.lock = locks / "mlflow.lock"
-        with FileLock(self.lock):  # two that create the tables of one SQLite file at once lock each other out
+        # Two that create the tables of one SQLite file at once lock each other out.
+        with nullcontext() if READ_ONLY in uri else FileLock(self.lock):
             self.client = MlflowClient(uri)
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             self.experiment = (
@@ -55,11 +60,17 @@ class Tracker:
 
     @classmethod
     def current(cls) -> "Tracker":
-        """That of `Home.current()`: its own SQLite file, or the server that MLFLOW_TRACKING_URI names."""
+        """That of `Home.current()`: its own SQLite file, or the server that MLFLOW_TRACKING_URI names.
+
+        Where the home cannot be written to, what is there can still be looked at.
+        """
         home = Home.current()
-        home.locks.mkdir(parents=True, exist_ok=True)
         # SQLite waits for a busy writer instead of failing.
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.database}?timeout=60"
+        if home.writable:
+            home.locks.mkdir(parents=True, exist_ok=True)
+        elif "MLFLOW_TRACKING_URI" not in os.environ:
+            uri = f"sqlite:///file:{quote(str(home.database))}?{READ_ONLY}"
         return _tracker(uri, home.artifacts, home.locks)
 
     def start(self, name: str, tags: Mapping[str, str]) -> "Run":
@@ -70,7 +81,9 @@ class Tracker:
         return Run(self, run.info.run_id, run.info.artifact_uri)
 
     def run(self, run_id: str) -> "Run | None":
-        """The run of that id; None if there is none, or it has been deleted."""
+        """The run of that id; None if there is none, or it has been deleted, or this is no id."""
+        if not RUN_ID.fullmatch(run_id):
+            return None
         try:
             run = self.client.get_run(run_id)
         except MlflowException as error:
@@ -142,14 +155,31 @@ class Tracker:
 
     def newest(self, **tags: str) -> str | None:
         """The id of the newest finished run with these tags; None without one."""
-        wanted = [equals(f"tags.{name}", value) for name, value in tags.items()]
-        runs = self.client.search_runs(
-            [self.experiment],
-            " and ".join([*wanted, "attributes.status = 'FINISHED'"]),
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-        )
+        runs = self._search("attributes.status = 'FINISHED'", 1, tags)
         return str(runs[0].info.run_id) if runs else None
+
+    def having(self, **tags: str) -> Sequence[Any]:
+        """MLflow's runs with these tags, in whatever state they are, the newest first."""
+        found: Sequence[Any] = self._search("", 100, tags)
+        return found
+
+    def _search(self, condition: str, limit: int, tags: Mapping[str, str]) -> Any:
+        wanted = [*(equals(f"tags.{name}", value) for name, value in tags.items()), condition]
+        return self.client.search_runs(
+            [self.experiment],
+            " and ".join(filter(None, wanted)),
+            order_by=["attributes.start_time DESC"],
+            max_results=limit,
+        )
+
+    def forget(self, run_id: str, tag: str) -> None:
+        """Takes a tag from a run, if it has it."""
+        if self.tag(run_id, tag) is not None:
+            self.client.delete_tag(run_id, tag)
+
+    def finish(self, run_id: str) -> None:
+        """Marks a run as finished, whatever it was."""
+        self.client.set_terminated(run_id, "FINISHED")
 
     def alias(self, name: str, alias: str, version: str) -> None:
         """Moves `alias` of the registered model `name` to `version`."""
@@ -169,8 +199,10 @@ class Version(NamedTuple):
 
     @property
     def checkpoint(self) -> Path:
-        """The checkpoint as a local folder, downloaded if it has to be."""
-        return fetch(self.source, Home.current().work / "fetched" / f"{self.run}-model")
+        """The checkpoint as a local folder, downloaded if it has to be: with all that it was made with, as
+        that is what its seal is of."""
+        artifact, _, folder = self.source.rpartition("/")
+        return fetch(artifact, fetched(self.run)) / folder
 
 
 def equals(column: str, value: str) -> str:
@@ -274,10 +306,21 @@ def local_path(uri: str) -> Path:
     return Path(url2pathname(parsed.path)) if parsed.scheme else Path(uri)
 
 
+def fetched(run_id: str) -> Path:
+    """Where the artifact of a run is kept when it is downloaded."""
+    return Home.current().work / "fetched" / run_id
+
+
 def fetch(uri: str, folder: Path) -> Path:
-    """The artifact at `uri` as a local folder: itself if it is one, else a download kept in `folder`."""
+    """The artifact at `uri` as a local folder: itself if it is one, else a download kept in `folder`.
+
+    Raises:
+        Damaged: it is not what it was when it was made.
+    """
     if is_local(uri):
-        return local_path(uri)
+        folder = local_path(uri)
+        check(folder)
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):  # several stages want one input at the same time
         if not folder.exists():
@@ -288,4 +331,9 @@ def fetch(uri: str, folder: Path) -> Path:
 
             Path(download_artifacts(artifact_uri=uri, dst_path=str(aside))).rename(folder)
             shutil.rmtree(aside)
+        try:
+            check(folder)
+        except Damaged:
+            shutil.rmtree(folder)  # the download may be to blame
+            raise
     return folder

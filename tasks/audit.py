@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from percasym import launch
+from percasym.folders import link, write_text
 from percasym.sections import AuditSection
 from tasks.show import show_table
 from tasks.stage import Work, stage
@@ -31,21 +31,23 @@ def audit(
         "group_size": config.rl_group_size,
         "surrogates": list(surrogates),
         "teacher": _checkpoint(teacher) if teacher else "",
-        "out": str(work.folder / ROLLOUTS),
+        "out": str(work.scratch / ROLLOUTS),
         "max_new_tokens": config.max_new_tokens,
         "seed": config.seed,
         "batch_size": work.machine.eval_batch_size,
         "micro_batch_size": work.machine.micro_batch_size,
         "threads": work.machine.threads,
     }
-    found: dict[str, Any] = {}
     layout = {"threads": work.machine.threads, "devices": 1}
-    for line in launch.run("percasym.grpo.audit", settings, work.scratch, **layout):
-        if line["kind"] == "audit":
-            found = {name: value for name, value in line.items() if name != "kind"}
-        else:
-            work.progress(line["done"], line["total"])
-    (work.folder / AUDIT).write_text(json.dumps(found, indent=2))
+    if not (work.scratch / AUDIT).exists():
+        for line in launch.run("percasym.grpo.audit", settings, work.scratch, **layout):
+            if line.pop("kind") == "audit":
+                write_text(work.scratch / AUDIT, json.dumps(line, indent=2))
+            else:
+                work.progress(line["done"], line["total"])
+    for name in (ROLLOUTS, AUDIT):
+        link(work.scratch / name, work.folder / name)
+    found = json.loads((work.folder / AUDIT).read_text())
     rows = []
     for name, figures in found["surrogates"].items():
         within, pooled = figures["within"], figures["pooled"]

@@ -6,10 +6,10 @@ fewer or for more steps: until it reasons as well as it is asked to.
 
 import logging
 import os
-import shutil
 
 from percasym import launch
 from percasym.diagnostics.records import read_training
+from percasym.folders import link
 from percasym.sections import BaseSection, MachineSection
 from percasym.sft.config import SFTConfig
 from tasks.devices import local_gpus
@@ -68,7 +68,7 @@ def _miniature(work: Work, config: BaseSection) -> None:
     for line in launch.run("percasym.models", settings, work.scratch, threads=work.machine.threads):
         work.progress(line["done"], line["total"])
     if not config.pretrain_steps:
-        shutil.move(model, work.folder / "model")
+        link(model, work.folder / "model")
         return
     train(
         work,

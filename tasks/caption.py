@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from percasym import launch
+from percasym.folders import link
 from percasym.sections import EvaluationSection
 from tasks.stage import Work, stage
 
@@ -15,10 +16,13 @@ def caption(work: Work, config: EvaluationSection, data: Path, model: Path | str
         "model": str(model / "model" if isinstance(model, Path) else model),
         "dataset": str(data),
         "split": split,
-        "out": str(work.folder / CAPTIONS),
+        "out": str(work.scratch / CAPTIONS),
         "max_new_tokens": config.max_new_tokens,
         **work.machine.engine_settings(),
     }
     layout = {"threads": work.machine.threads, "devices": work.machine.engine_devices}
-    for line in launch.run("percasym.captioning", settings, work.scratch, **layout):
-        work.progress(line["done"], line["total"])
+    found = work.scratch / CAPTIONS
+    if not found.exists():
+        for line in launch.run("percasym.captioning", settings, work.scratch, **layout):
+            work.progress(line["done"], line["total"])
+    link(found, work.folder / CAPTIONS)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from percasym import launch
+from percasym.folders import link
 from percasym.sections import EvaluationSection
 from tasks.show import show_summary
 from tasks.stage import Work, stage
@@ -29,7 +30,7 @@ def evaluate(
     for line in launch.run("percasym.evaluation", settings, work.scratch, **layout):
         work.progress(line["done"], line["total"])
     for name in (RESULTS, SUMMARY):
-        (out / name).rename(work.folder / name)
+        link(out / name, work.folder / name)
     summary = json.loads((work.folder / SUMMARY).read_text())
     work.run.metrics({name: figure["value"] for name, figure in summary.items() if _is_estimate(figure)})
     work.run.metrics(summary["causes"], prefix="causes/")

@@ -1,9 +1,12 @@
 """The MLflow run of a flow: what its stages hang from."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import uuid4
 
 from percasym.config import StudyConfig
+from percasym.lifecycle.collection import STARTING
 from percasym.tracking import Run, Tracker
 from tasks.locks import held, stage_lock
 
@@ -13,14 +16,18 @@ def flow_run(name: str, kind: str, config: StudyConfig, **tags: str) -> Iterator
     """A new run of the kind study, evaluation or reevaluation, for as long as the flow works.
 
     Runs that a killed flow has left behind, still said to be running, are marked as killed first. A flow that
-    lives is known by the lock that it holds.
+    lives is known by the lock that it holds, and at every moment it holds one, as clocks of machines differ.
     """
     tracker = Tracker.current()
-    tracker.bury(lambda run_id: held(_key(run_id)))
-    run = tracker.start(name, {"stage": kind, **tags})
-    run.params(config.model_dump(mode="json"))
-    with stage_lock(_key(run.id)), run.open():
-        yield run
+    with ExitStack() as stack:
+        starting = stage_lock(_key(f"{STARTING}{uuid4().hex}"))
+        with starting:
+            tracker.bury(lambda run_id: held(_key(run_id)))
+            run = tracker.start(name, {"stage": kind, **tags})
+            stack.enter_context(stage_lock(_key(run.id)))
+            Path(starting.lock_file).unlink()
+        run.params(config.model_dump(mode="json"))
+        yield stack.enter_context(run.open())
 
 
 def _key(run_id: str) -> str:

@@ -6,6 +6,7 @@ wherever and in whatever order its files are made.
 
 from collections import Counter
 
+from percasym.folders import remove
 from percasym.sections import DataSection
 from tasks.shards import over_shards
 from tasks.show import show_samples
@@ -20,6 +21,7 @@ def generate(work: Work, config: DataSection) -> None:
     shards = plan(config, work.machine.shard_items, work.scratch / "shards")
     total = sum(shard.rows for shard in shards)
     if len(shards) == 1:
+        remove(shards[0].out)  # what a killed attempt left, which nobody has compared with anything
         make(shards[0], lambda done: work.progress(done, total))
     else:
         done = Counter[int]()

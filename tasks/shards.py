@@ -28,6 +28,8 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from percasym import launch
 from percasym.errors import PercasymError
+from percasym.folders import remove, write_text
+from percasym.seals import file_digest, file_digests
 from percasym.sections import MachineSection
 from percasym.seeding import digest
 
@@ -47,14 +49,26 @@ class Shard:
     folder: Path
 
     @property
+    def out(self) -> Path:
+        return Path(self.config["out"])
+
+    @property
     def finished(self) -> bool:
-        return (self.folder / "finished").exists() and Path(self.config["out"]).exists()
+        """Whether its child has ended well, and what it has made is still what it was."""
+        try:
+            return (self.folder / "finished").read_text() == self.content()
+        except (OSError, ValueError):
+            return False
+
+    def content(self) -> str:
+        """A digest of what it has made."""
+        return digest(file_digests(self.out) if self.out.is_dir() else file_digest(self.out))
 
     def record(self) -> Record:
         """The last line that it has printed, if any, with its number as "shard"."""
         try:
-            said: Record = json.loads((self.folder / "record.json").read_text())
-        except FileNotFoundError:
+            said: Record = json.loads((self.folder / "record.json").read_bytes())
+        except (OSError, ValueError):
             said = {}
         return {**said, "shard": self.number}
 
@@ -65,8 +79,9 @@ def over_shards(
     """Runs `python -m MODULE CONFIG.json` for each config, `machine.workers` at a time where `machine.runner`
     says, and yields what they print until all have ended well.
 
-    A shard that has ended well is never done again, also not by a later process that finds it in `folder`.
-    One whose child died is tried once more. After a failure no other shard is begun.
+    A shard that has ended well is not done again, also not by a later process that finds it in `folder`,
+    unless it is damaged since. One whose child died is tried once more. After a failure no other shard is
+    begun.
 
     Args:
         configs: plain JSON, of which `out` names the file or folder that is there when the child has ended.
@@ -87,6 +102,8 @@ def over_shards(
         if shard.finished:
             yield shard.record()
         else:
+            if (shard.folder / "finished").exists():
+                remove(shard.out)  # else the child would take it for its own
             waiting.append(shard)
     if waiting:
         yield from _work(machine, waiting)
@@ -142,10 +159,8 @@ def work_on(shard: Shard, threads: int) -> None:
     for stale in (finished, record):
         stale.unlink(missing_ok=True)
     for line in launch.run(shard.module, shard.config, shard.folder, threads=threads):
-        aside = record.with_suffix(".aside")
-        aside.write_text(json.dumps(line))
-        aside.replace(record)
-    finished.touch()
+        write_text(record, json.dumps(line))
+    write_text(finished, shard.content())
 
 
 def _runner(machine: MachineSection) -> TaskRunner[Any]:

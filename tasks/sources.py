@@ -17,9 +17,13 @@ PLUMBING = {
     *(
         "percasym.config",
         "percasym.errors",
+        "percasym.folders",
         "percasym.home",
         "percasym.launch",
+        "percasym.lifecycle",
+        "percasym.lifecycle.records",
         "percasym.presets",
+        "percasym.seals",
         "percasym.sections",
         "percasym.tracking",
     ),

@@ -7,10 +7,11 @@ A stage is a function that fills a folder. Around it:
 - its result is a `Reference` to the artifact of an MLflow run, which Prefect keeps under that key;
 - a reference is believed only if the artifact is still what it was; otherwise the stage is done again;
 - two runs that want one key at the same time do the work once;
-- it works aside, in a folder that outlives a crash, and its artifact appears by renaming that folder.
+- it works aside, in a folder that outlives a crash, and its artifact appears by renaming another folder;
+- what it has worked out stays in the former until MLflow has the reference: nothing that fails after the
+  work is done, an upload or a full disk, makes it be done again.
 """
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -24,16 +25,18 @@ from prefect import task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
-from prefect.results import ResultRecord  # type: ignore[attr-defined]
 from prefect.transactions import IsolationLevel
 from pydantic import BaseModel
 
 from percasym.config import StudyConfig
 from percasym.errors import PercasymError, tells_of_full_disk
+from percasym.folders import write_text
 from percasym.home import Home
+from percasym.lifecycle.records import read_fields
+from percasym.seals import Damaged, file_digests, read_seal, seal
 from percasym.sections import MachineSection, Section
 from percasym.seeding import digest
-from percasym.tracking import PARENT, Run, Tracker, fetch, is_local, local_path
+from percasym.tracking import PARENT, Run, Tracker, fetch, fetched, is_local, local_path
 from tasks.locks import StageLocks, stage_lock
 from tasks.progress import Progress, tell
 from tasks.sources import file_digest, sources_digest
@@ -61,41 +64,57 @@ class Reference(BaseModel, frozen=True):
     run: str  # MLflow run id
     uri: str
     digest: str  # of the key and of the content but for training logs: what later stages depend on
-    seal: str  # of every byte: what a hit is checked against
+    seal: str  # of every byte and of the other fields: what a hit is checked against
 
     @property
     def path(self) -> Path:
-        """The artifact as a local folder, downloaded if it has to be."""
-        return fetch(self.uri, Home.current().work / "fetched" / self.run)
+        """The artifact as a local folder, downloaded if it has to be.
+
+        Raises:
+            PercasymError: it is damaged. Then it is forgotten, so that the next study makes it anew.
+        """
+        try:
+            return fetch(self.uri, fetched(self.run))
+        except Damaged:
+            Tracker.current().forget(self.run, REFERENCE)
+            (Home.current().results / self.stage / self.key).unlink(missing_ok=True)
+            raise
 
     def intact(self) -> bool:
-        """Whether the artifact is still what it was. What is in an object store is not downloaded to see."""
+        """Whether the artifact, and what this says of it, are still what they were. What is in an object
+        store is compared when it is downloaded."""
         if not is_local(self.uri):
             return True
         folder = local_path(self.uri)
-        return folder.is_dir() and digests(folder)[1] == self.seal
+        try:
+            files = read_seal(folder)
+            return files is not None and self.sealed(files) == self and files == file_digests(folder)
+        except (OSError, ValueError):
+            return False
+
+    def sealed(self, files: Mapping[str, str]) -> "Reference":
+        """This reference, with the digests of an artifact of these files."""
+        content = {name: hash for name, hash in files.items() if Path(name).name != VOLATILE}
+        kept = digest(self.stage, self.label, self.key, self.run, files)
+        return self.model_copy(update={"digest": digest(self.key, digest(content)), "seal": kept})
 
 
 @dataclass(frozen=True)
 class Work:
     """What a stage works with."""
 
-    folder: Path  # empty; what is put here becomes the artifact
-    scratch: Path  # what a killed run of the same stage left, and will find if it is killed again
+    folder: Path  # empty; what is put here becomes the artifact, or is made anew if that fails
+    scratch: Path  # what a killed run of the same stage left, and will find if it is killed again: `link` it
     label: str
     run: Run
     machine: MachineSection
     progress: Progress
 
 
-def digests(folder: Path) -> tuple[str, str]:
-    """(digest without training logs, digest of everything) of the files in `folder`, by name and content."""
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                files[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest({name: hash for name, hash in files.items() if Path(name).name != VOLATILE}), digest(files)
+def _content(folder: Path) -> str:
+    """The digest of the files in a folder, by name and content, but for training logs."""
+    files = file_digests(folder)
+    return digest({name: hash for name, hash in files.items() if Path(name).name != VOLATILE})
 
 
 class Stage:
@@ -167,8 +186,9 @@ class Stage:
         with stage_lock(key):
             if record.exists():
                 known = _read(record)
-                if known and known.intact():
+                if known and key == f"{known.stage}/{known.key}" and known.intact():
                     tell(self.name, parameters["label"], "hit", 1.0)
+                    shutil.rmtree(Home.current().work / key, ignore_errors=True)
                 else:
                     record.unlink()
                     name = f"{self.name} {parameters['label']}".strip()
@@ -187,26 +207,20 @@ class Stage:
             scratch.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            run = self._run(work / RUN_FILE, name, label, key, study)
-            with run.open():
-                settings = {name: value for name, value in inputs.items() if isinstance(value, str)}
-                run.params({**config.model_dump(mode="json"), **settings})
-                _log_inputs(run, inputs)
-                progress = Progress(self.name, label)
-                _import_heavy()
-                self.body(Work(folder, scratch, label, run, machine, progress), config, **_paths(inputs))
-                content, seal = digests(folder)
-                reference = Reference(
-                    stage=self.name,
-                    label=label,
-                    key=key,
-                    run=run.id,
-                    uri=run.uri,
-                    digest=digest(key, content),
-                    seal=seal,
-                )
-                run.publish(folder)
-                run.tags({REFERENCE: reference.model_dump_json()})
+            reference = self._recorded(key)
+            if reference is None:
+                run = self._run(work / RUN_FILE, name, label, key, study)
+                with run.open():
+                    settings = {name: value for name, value in inputs.items() if isinstance(value, str)}
+                    run.params({**config.model_dump(mode="json"), **settings})
+                    _log_inputs(run, inputs)
+                    progress = Progress(self.name, label)
+                    _import_heavy()
+                    self.body(Work(folder, scratch, label, run, machine, progress), config, **_paths(inputs))
+                    named = {"stage": self.name, "label": label, "key": key, "run": run.id, "uri": run.uri}
+                    reference = Reference(**named, digest="", seal="").sealed(seal(folder))
+                    run.publish(folder)
+                    run.tags({REFERENCE: reference.model_dump_json()})
         except BaseException as error:
             tell(self.name, label, "failed")
             reason = error.strerror or "" if isinstance(error, OSError) else ""
@@ -219,13 +233,26 @@ class Stage:
         tell(self.name, label, "done", 1.0)
         return reference
 
+    def _recorded(self, key: str) -> Reference | None:
+        """What MLflow has of this work, though Prefect has no record of it: one of the two was killed in
+        between, or the record is damaged."""
+        for run in Tracker.current().having(stage=self.name, key=key):
+            try:
+                known = Reference.model_validate_json(run.data.tags.get(REFERENCE, ""))
+            except ValueError:
+                continue
+            if known.key == key and known.run == run.info.run_id and known.intact():
+                Tracker.current().finish(known.run)
+                return known
+        return None
+
     def _run(self, remembered: Path, name: str, label: str, key: str, study: str) -> Run:
         """The MLflow run of this work: that of the killed attempt which it continues, or a new one."""
         tracker = Tracker.current()
-        run = tracker.run(remembered.read_text()) if remembered.exists() else None
+        run = tracker.run(remembered.read_text(errors="replace")) if remembered.exists() else None
         if run is None:
             run = tracker.start(name, {PARENT: study, "stage": self.name, "label": label, "key": key})
-            remembered.write_text(run.id)
+            write_text(remembered, run.id)
         return run
 
 
@@ -247,11 +274,10 @@ def stage(children: Sequence[str] = ()) -> Callable[[Callable[..., None]], Stage
 
 
 def _read(record: Path) -> Reference | None:
-    """What Prefect has kept; None if a process was killed, or the disk full, while it was written."""
-    try:
-        return Reference.model_validate(ResultRecord.deserialize(record.read_bytes()).result)
-    except ValueError:
-        return None
+    """What Prefect has kept; None if a process was killed, or the disk full, while it was written, or if it
+    is anything else than what Prefect writes."""
+    fields = read_fields(record.read_bytes())
+    return Reference(**fields) if fields else None
 
 
 def _paths(value: Any) -> Any:
@@ -270,7 +296,7 @@ def _identity(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _identity(item) for key, item in value.items()}
     if isinstance(value, str) and value:  # "" would be the current folder
-        return [value, digests(Path(value))[0] if Path(value).is_dir() else file_digest(value)]
+        return [value, _content(Path(value)) if Path(value).is_dir() else file_digest(value)]
     return value
 
 

@@ -1,9 +1,9 @@
 """One training in a child process, its curves streamed to MLflow as they come."""
 
-import shutil
 from typing import Any
 
 from percasym import launch
+from percasym.folders import link
 from percasym.sections import PostTrainingSection, TrainerSection
 from percasym.training.config import TrainingConfig
 from tasks.stage import VOLATILE, Work
@@ -48,7 +48,7 @@ def train(
         work.progress(line["step"], config.steps)
     for name in ("model", VOLATILE, ROLLOUTS):
         if (out / name).exists():
-            shutil.move(out / name, work.folder / name)
+            link(out / name, work.folder / name)
 
 
 def post_training(section: PostTrainingSection, work: Work) -> dict[str, Any]:

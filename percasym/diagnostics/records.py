@@ -60,7 +60,7 @@ def read_results(path: Path) -> list[Row]:
         PercasymError: the file cannot be read, has no rows, or lacks a column of `percasym.metrics.Row`.
     """
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise PercasymError(
             f"{path}: these results cannot be read ({_first_line(error)}); evaluate again"

@@ -19,13 +19,13 @@ from pydantic import BaseModel, Field
 from percasym import child
 from percasym.datasets import iter_split, write_dataset
 from percasym.distillation.distill import Choice, Report, distill
-from percasym.distillation.journal import Journal
 from percasym.distillation.model import ModelTeacher
 from percasym.distillation.solver import SolverTeacher
 from percasym.distillation.teacher import Teacher
 from percasym.engines import Engine, Sampling
 from percasym.engines.config import EngineConfig, open_engine
-from percasym.training.checkpoint import write_text
+from percasym.folders import write_text
+from percasym.journal import Journal
 
 PROGRESS_SECONDS = 1.0
 

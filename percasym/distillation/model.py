@@ -3,12 +3,13 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from percasym.distillation.journal import Answer, Journal
 from percasym.distillation.teacher import Attempt, Request
 from percasym.engines import Engine, Sampling
 from percasym.engines import Request as Prompt
 from percasym.errors import PercasymError
+from percasym.journal import Journal
 from percasym.puzzles.base import Thought
 from percasym.response import parse
 from percasym.seeding import digest
@@ -16,6 +17,14 @@ from percasym.seeding import digest
 PROMPT = Path(__file__).with_name("prompt.txt")
 LONGEST_PROMPT = 1 << 16  # characters
 FIELDS = ("{query}", "{perception}")
+
+
+class Answer(NamedTuple):
+    """A model's text as it came."""
+
+    text: str
+    tokens: int
+    finish_reason: str
 
 
 class ModelTeacher:
@@ -28,13 +37,14 @@ class ModelTeacher:
         Args:
             engine: gives the engine when the first question is asked.
             prompt: a text with {query} and {perception}.
-            journal: what the teacher has said so far; more is added.
+            journal: what the teacher has said so far, by the key of the question; more is added.
         """
         self.name = name
         self.engine = engine
         self.sampling = sampling
         self.prompt = prompt
         self.journal = journal
+        self.known = {key: Answer(*answer) for key, *answer in journal.values}
 
     def respond(self, requests: Iterable[Request]) -> Iterator[Attempt]:
         """An attempt for each request, those that are known first.
@@ -47,7 +57,7 @@ class ModelTeacher:
         for request in requests:
             text = self.prompt.replace("{query}", request.query).replace("{perception}", request.perception)
             key = digest(text, request.seed)
-            if (known := self.journal.answers.get(key)) is not None:
+            if (known := self.known.get(key)) is not None:
                 yield read_answer(request.id, known)
             else:
                 asked[key] = request, text
@@ -56,7 +66,8 @@ class ModelTeacher:
             return
         for completion in self.engine().generate(prompts, self.sampling):
             answer = Answer(completion.text, completion.tokens, completion.finish_reason)
-            self.journal.add(completion.id, answer)
+            self.journal.add([completion.id, *answer])
+            self.known[completion.id] = answer
             yield read_answer(asked[completion.id][0].id, answer)
 
 

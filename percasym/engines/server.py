@@ -180,14 +180,19 @@ def _whole_text(request: Request, answer: Any, opening: str) -> str:
     A server that finds no end of the thoughts takes all for them. In a turn that is begun they are over.
     """
     message = answer.choices[0].message
-    content = message.content or ""
     extra = message.model_extra or {}
-    thoughts = extra.get("reasoning") or extra.get("reasoning_content") or ""
+    content = _encodable(message.content or "")
+    thoughts = _encodable(str(extra.get("reasoning") or extra.get("reasoning_content") or ""))
     if request.prefix and not content:
-        return str(thoughts)
+        return thoughts
     if not thoughts:
         return content if request.prefix else f"{opening}{content}"
     return f"<think>{thoughts}</think>{content}" if content else f"<think>{thoughts}"
+
+
+def _encodable(text: str) -> str:
+    """`text` as Unicode can be written: JSON can hold halves of pairs of surrogates, which no file can."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _completion(

@@ -26,6 +26,7 @@ from percasym.engines import LONGEST, Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
 from percasym.evaluation import COLUMNS
+from percasym.folders import write_text
 from percasym.grpo.blinding import image_gains
 from percasym.grpo.losses import TokenLogProbabilities
 from percasym.grpo.rollouts import Aids, as_seen, roll_out
@@ -35,7 +36,6 @@ from percasym.models.suitability import check_rows
 from percasym.rewards import parse_reward
 from percasym.seeding import digest
 from percasym.surrogates import SURROGATES, load_surrogate, surrogate_values
-from percasym.training.checkpoint import write_text
 
 Precision = Literal["auto", "float32", "bfloat16"]
 

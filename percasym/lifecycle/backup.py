@@ -7,7 +7,6 @@ to is in the file too. Artifacts never change once they are there.
 
 import hashlib
 import io
-import json
 import os
 import tarfile
 import tempfile
@@ -24,10 +23,12 @@ from pydantic import BaseModel
 
 from percasym import __version__
 from percasym.errors import PercasymError
+from percasym.folders import flush
 from percasym.home import Home
-from percasym.lifecycle.collection import alone
+from percasym.lifecycle.collection import WRITING, alone
 from percasym.lifecycle.databases import copy_database, databases
 from percasym.lifecycle.garbage import weigh
+from percasym.lifecycle.records import read_fields
 from percasym.tracking import is_local, local_path
 
 FORMAT = 1
@@ -82,18 +83,16 @@ def back_up(home: Home, target: Path, progress: Progress = lambda done, total: N
         raise PercasymError(f"{target} is there already: name a new file")
     if target.resolve().is_relative_to(home.root):
         raise PercasymError(f"{target} lies within the home folder: name a file elsewhere")
-    aside = target.with_name(f".{target.name}.writing")
-    with alone(home):
+    with alone(home) as left:
         try:
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{aside.name}-") as folder:
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}{WRITING}") as folder:
+                left.write_text(folder)
+                aside = Path(folder) / target.name
                 manifest = _write(home, aside, kind, Path(folder), progress)
-            with aside.open("rb") as file:
-                os.fsync(file.fileno())
-            aside.rename(target)
+                flush(aside)
+                aside.rename(target)
         except OSError as error:
             raise PercasymError(f"cannot write {target}: {error.strerror or error}") from error
-        finally:
-            aside.unlink(missing_ok=True)
     return manifest
 
 
@@ -142,12 +141,13 @@ class _Writer:
                 self.tar.addfile(info)
 
     def add_records(self, name: str, folder: Path) -> None:
-        """Every file that is JSON. Prefect writes a record piece by piece, and half a record is none."""
+        """Every file that is one. Prefect writes a record piece by piece, and half a record is none."""
         for path in sorted(folder.rglob("*")):
             try:
                 data = path.read_bytes()
-                json.loads(data)
-            except (OSError, ValueError):
+            except OSError:
+                continue
+            if read_fields(data) is None:
                 continue
             self._add(f"{name}/{path.relative_to(folder).as_posix()}", io.BytesIO(data), len(data))
 

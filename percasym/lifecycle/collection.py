@@ -1,5 +1,7 @@
 """Garbage in a home folder: what nothing refers to any more."""
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,11 +13,12 @@ from percasym.errors import PercasymError
 from percasym.home import Home
 from percasym.lifecycle.garbage import Found, Garbage, remove, weigh
 from percasym.lifecycle.records import read_record, torn
-from percasym.lifecycle.references import DELETED, KEY, RUN_ID, References, answering
-from percasym.tracking import Tracker, is_local, local_path
+from percasym.lifecycle.references import DELETED, KEY, References, answering
+from percasym.tracking import RUN_ID, Tracker, is_local, local_path
 
 DAY = 86_400.0  # seconds
-STARTING = 60.0  # seconds in which a flow that MLflow says is running may not hold its lock yet
+STARTING = "starting-"  # begins what a flow has in place of its run's id while it has none
+WRITING = ".writing-"  # in the name of a folder in which a backup is written
 RUN_FILE = "run"  # in the folder of an unfinished stage: its MLflow run
 FETCHED = "fetched"
 
@@ -24,8 +27,10 @@ Lock = Callable[[str], BaseFileLock]
 
 
 @contextmanager
-def alone(home: Home) -> Iterator[None]:
+def alone(home: Home) -> Iterator[Path]:
     """Keeps a collection and a backup of one home from working at the same time.
+
+    Yields a file to name a folder in that is removed by the next one, if this one is killed.
 
     Raises:
         PercasymError: one of them is at work.
@@ -38,9 +43,14 @@ def alone(home: Home) -> Iterator[None]:
         raise PercasymError(
             f"a backup or a gc of {home.root} is at work: try again when it is done"
         ) from None
+    left = home.locks / "lifecycle.left"
     try:
-        yield
+        folder = Path(_text(left))
+        if WRITING in folder.name and folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)
+        yield left
     finally:
+        left.unlink(missing_ok=True)
         lock.release()
 
 
@@ -60,7 +70,7 @@ class Collector:
         self, home: Home, tracker: Tracker, lock: Lock, age: float = 7 * DAY, unknown: bool = False
     ) -> None:
         self.home, self.tracker, self.lock, self.age, self.unknown = home, tracker, lock, age, unknown
-        self.now = time.time()
+        self.now = _now(home.locks)
         with answering():
             experiment = tracker.client.get_experiment(tracker.experiment)
         uris = {str(home.root / "artifacts"), home.artifacts, experiment.artifact_location}
@@ -71,7 +81,7 @@ class Collector:
         ]
         self.references = References(tracker)
         self.working = self._working()
-        self.living = self.references.from_roots(self.working)
+        self.living = self.references.from_roots(self.working - {""})
 
     def find(self) -> Found:
         """Looks, and changes nothing."""
@@ -116,18 +126,13 @@ class Collector:
         return bool(garbage.run) and self.references.outdated()
 
     def _working(self) -> set[str]:
-        """Runs of flows that hold their lock, deleted in MLflow or not, and of those just begun."""
-        any_lock = Path(self.lock("run/*").lock_file)
-        before, after = any_lock.name.split("*")
-        names = [path.name for path in any_lock.parent.glob(any_lock.name)]
+        """Runs of flows that hold their lock, deleted in MLflow or not; "" for one that has no run yet."""
+        pattern = Path(self.lock("run/*").lock_file)
+        before, after = pattern.name.split("*")
+        names = [path.name for path in pattern.parent.glob(pattern.name)]
         flows = [name.removeprefix(before).removesuffix(after) for name in names]
-        recent = {
-            run_id
-            for run_id in self.references.flows
-            if (info := self.references.active[run_id].info).status == "RUNNING"
-            and self.now - info.start_time / 1000 < STARTING
-        }
-        return recent | {run_id for run_id in flows if self._held(f"run/{run_id}")}
+        held = {name for name in flows if self._held(f"run/{name}")}
+        return {"" if name.startswith(STARTING) else name for name in held}
 
     def _unfinished(self) -> Iterator[Garbage]:
         """What killed stages have left long ago. The runs of the others live, as they may be resumed."""
@@ -138,7 +143,7 @@ class Collector:
                 continue
             size, changed = weigh(folder)
             if self.now - changed < self.age or self._held(stage):
-                resumable.add(run_id)
+                resumable |= set(RUN_ID.findall(run_id))  # of what a full disk has left, none
             else:
                 yield Garbage(folder, f"unfinished, and left {self._ago(changed)}", size, changed, "", stage)
         self.living |= self.references.from_roots(resumable)
@@ -231,3 +236,15 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def _now(folder: Path) -> float:
+    """What time it is for the disk of `folder`, which may be another machine's, with another clock."""
+    probe = folder / f".clock-{os.getpid()}"
+    try:
+        probe.touch()
+        moment = probe.stat().st_mtime
+        probe.unlink()
+    except OSError:  # it is read-only, so nothing will be removed
+        return time.time()
+    return moment

@@ -10,14 +10,14 @@ from urllib.parse import quote
 from percasym.errors import PercasymError
 from percasym.home import Home
 
-MAGIC = b"SQLite format 3\0"
+EMPTY = "it is empty"
 PATIENCE = 60.0  # seconds that a writer may take
 
 
 def databases(home: Home) -> list[Path]:
     """The SQLite databases of a home: MLflow's, Prefect's, and that of MLflow's users if there is one."""
     found = [path for folder in (home.root, home.prefect) for path in sorted(folder.glob("*.db"))]
-    return [path for path in found if path.is_file() and _begins(path) == MAGIC]
+    return [path for path in found if path.is_file()]
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -29,7 +29,7 @@ def copy_database(source: Path, target: Path) -> None:
     try:
         with _opened(source) as old, closing(sqlite3.connect(target)) as new:
             old.backup(new)
-            fault = _fault(new)
+            fault = _fault(new) if source.stat().st_size else EMPTY
     except sqlite3.Error as error:
         raise PercasymError(f"cannot copy {source}: {error}") from error
     if fault:
@@ -39,6 +39,8 @@ def copy_database(source: Path, target: Path) -> None:
 def check_database(path: Path, patience: float) -> str:
     """What is wrong with a database; "" for nothing that could be found within `patience` seconds."""
     deadline = time.monotonic() + patience
+    if not path.stat().st_size:
+        return EMPTY
     try:
         with _opened(path) as connection:
             connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
@@ -67,8 +69,3 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 def _fault(connection: sqlite3.Connection) -> str:
     found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     return "" if found == "ok" else found.splitlines()[-1]
-
-
-def _begins(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC))

@@ -1,14 +1,12 @@
 """What MLflow's runs and registered models refer to, directly and through each other."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from percasym.errors import PercasymError
-from percasym.tracking import PARENT, Tracker
+from percasym.tracking import PARENT, RUN_ID, Tracker
 
-RUN_ID = re.compile(r"[0-9a-f]{32}")
 KEY = "key"  # a tag that runs of stages have, and no others
 PAGE = 1000
 DELETED = "deleted"

@@ -14,10 +14,13 @@ from percasym.folders import new_folder
 from percasym.home import Home
 from percasym.lifecycle.backup import BUFFER, FORMAT, MANIFEST, Manifest, Progress, compression
 from percasym.lifecycle.moving import move_database, move_records
+from percasym.lifecycle.records import read_fields
 
-FOLDERS = ("results", "artifacts", "teachers", "prefect")  # of a backup; besides, it has databases
+RECORDS = "results"
+FOLDERS = (RECORDS, "artifacts", "teachers", "prefect")  # of a backup; besides, it has databases
 MANY = 20_000_000  # files, at most
 LONG = 1 << 30  # bytes of a manifest, at most
+LONGEST_RECORD = 1 << 20  # bytes
 HEADERS = 16 << 20  # bytes between two files, at most
 RESERVE = 64 << 20  # bytes that are left on the disk
 
@@ -88,6 +91,10 @@ def _extract(source: Path, kind: str | None, target: Path, progress: Progress) -
                     raise Unsafe(f"it has {member.name} twice")
                 with path.open("xb") as out:
                     digests[member.name] = _copy(content, out)
+                if path.is_relative_to(target / RECORDS) and not (
+                    member.size < LONGEST_RECORD and read_fields(path.read_bytes())
+                ):
+                    raise Unsafe(f"{member.name!r} is no record of a stage, but what Prefect would run")
                 meter.allow(0)
                 progress(file.tell(), size)
     if manifest is None:

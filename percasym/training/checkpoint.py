@@ -1,7 +1,6 @@
 """A run's state on disk. Being killed at any moment loses nothing but the steps since the last checkpoint."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from percasym.errors import PercasymError
+from percasym.folders import flush
+from percasym.seals import fault, seal
 
 
 def write_folder(target: Path, fill: Sequence[Callable[[Path], Any]]) -> None:
@@ -29,36 +30,16 @@ def write_folder(target: Path, fill: Sequence[Callable[[Path], Any]]) -> None:
         for write in fill:
             write(aside)
         for path in [*aside.rglob("*"), aside]:
-            _flush(path)
+            flush(path)
         aside.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch has a RuntimeError for a full disk
         shutil.rmtree(aside, ignore_errors=True)
         raise PercasymError(f"cannot write {target}: {_reason(error)}") from error
 
 
-def write_text(target: Path, text: str) -> None:
-    """Replaces a small file in one go."""
-    aside = target.with_name(f".{target.name}.writing")
-    try:
-        aside.write_text(text)
-        _flush(aside)
-        aside.replace(target)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise PercasymError(f"cannot write {target}: {_reason(error)}") from error
-
-
 def _reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0]
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Checkpoints:
@@ -80,6 +61,7 @@ class Checkpoints:
             save_file(weights, folder / "weights.safetensors")
             torch.save(optimizer, folder / "optimizer.pt")
             (folder / "progress.json").write_text(json.dumps(progress))
+            seal(folder)
 
         target = self.folder / f"step_{step}"
         write_folder(target, [fill])
@@ -97,13 +79,16 @@ class Checkpoints:
         if not found:
             return None
         folder = found[-1]
+        damaged = f"the checkpoint {folder} is damaged; delete it to start again"
+        if fault(folder):  # weights with a flipped bit would load
+            raise PercasymError(damaged)
         try:
             weights = load_file(folder / "weights.safetensors")
             # weights_only: a checkpoint is data, and may not run code
             optimizer = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
             progress = json.loads((folder / "progress.json").read_text())
         except Exception as error:
-            raise PercasymError(f"the checkpoint {folder} is damaged; delete it to start again") from error
+            raise PercasymError(damaged) from error
         return _step(folder), weights, optimizer, progress
 
     def remove(self) -> None:

@@ -1,7 +1,7 @@
 """The settings that every training run has."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -68,4 +68,8 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
 
     def digest(self) -> str:
         """Identifies the result: two configs with one digest may continue each other's checkpoints."""
-        return digest(self.model_dump(mode="json", exclude=_FREE))
+        return digest(self.decisive())
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that the result depends on, as JSON."""
+        return self.model_dump(mode="json", exclude=_FREE)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from percasym.errors import PercasymError
-from percasym.training.checkpoint import write_text
+from percasym.folders import write_text
 
 
 class StepLog:
@@ -22,7 +22,7 @@ class StepLog:
         self.writes = writes
         self.echo = echo
         if writes:
-            lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+            lines = path.read_text(errors="replace").splitlines(keepends=True) if path.exists() else []
             write_text(path, "".join(line for line in lines if _step(line) <= step))
 
     def write(self, record: dict[str, Any]) -> None:
@@ -43,8 +43,8 @@ class StepLog:
 
 
 def _step(line: str) -> float:
-    """The step of a line; of one that a killed run left unfinished, one after all others."""
+    """The step of a line; of one that is unfinished or damaged, one after all others."""
     try:
         return float(json.loads(line)["step"])
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         return math.inf

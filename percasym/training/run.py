@@ -1,6 +1,5 @@
 """The training loop that fine-tuning and reinforcement learning share; what a step is, is theirs."""
 
-import json
 import math
 import time
 from abc import ABC, abstractmethod
@@ -21,8 +20,9 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from percasym.errors import PercasymError
+from percasym.folders import claim
 from percasym.seeding import digest
-from percasym.training.checkpoint import Checkpoints, write_folder, write_text
+from percasym.training.checkpoint import Checkpoints, write_folder
 from percasym.training.config import TrainingConfig
 from percasym.training.distributed import Ranks, connected
 from percasym.training.log import StepLog
@@ -203,7 +203,7 @@ def train(config: Config, kind: type[TrainingRun[Config]]) -> Path:
         torch.set_num_threads(config.threads)
     with connected() as ranks:
         if ranks.first:
-            claim(config)
+            claim(config.out, "training", config.decisive())
         ranks.wait()
         if final.exists():
             return final
@@ -226,13 +226,3 @@ def learning_rate(config: TrainingConfig, step: int) -> float:
         return config.learning_rate
     progress = (step - config.warmup_steps) / (config.steps - config.warmup_steps)
     return config.learning_rate * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * progress)) / 2)
-
-
-def claim(config: TrainingConfig) -> None:
-    """Makes OUT the folder of this config, or finds that it is already."""
-    note = config.out / "config.json"
-    if not note.exists():
-        config.out.mkdir(parents=True, exist_ok=True)
-        write_text(note, json.dumps({"digest": config.digest(), **config.model_dump(mode="json")}, indent=2))
-    elif json.loads(note.read_text())["digest"] != config.digest():
-        raise PercasymError(f"{config.out} holds a run of another config: delete it or choose another folder")

@@ -1,8 +1,11 @@
 """`compare`, `gallery` and `runs`, as a user calls them."""
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -145,3 +148,59 @@ def test_a_study_that_is_not_there_is_told_whatever_its_name(
     assert (code, told) == (2, "")
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+@pytest.fixture
+def read_only(home: Path) -> Iterator[Path]:
+    """The home, on a file system that nobody can write to."""
+    command = ["mount", "-o", "bind", str(home), str(home)]
+    if os.geteuid() or subprocess.run(command, check=False).returncode:
+        pytest.skip("to mount a file system takes root")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(home)], check=True)
+        yield home
+    finally:
+        subprocess.run(["umount", "--lazy", str(home)], check=True)
+
+
+def test_a_home_that_cannot_be_written_to_can_be_looked_at(
+    tracked: Tracked, read_only: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OSError, match="Read-only"):
+        (read_only / "new").touch()
+    before = sorted(Path.cwd().iterdir())
+    for arguments in (
+        ["runs"],
+        ["compare", "mini/token_mean", "mini/ngdiff", "--out", str(tmp_path / "comparison")],
+        ["gallery", "mini/token_mean", "--out", str(tmp_path / "gallery")],
+        ["gc"],
+        ["doctor"],
+    ):
+        command = [sys.executable, "-m", "flows.cli", *arguments, "--home", str(read_only)]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert said.returncode == (1 if arguments == ["doctor"] else 0), said.stderr
+        assert "Traceback" not in said.stderr
+    assert sorted(Path.cwd().iterdir()) == before
+    command = [sys.executable, "-m", "flows.cli", "study", "--home", str(read_only)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+    assert "cannot be written to: Read-only file system" in said.stderr
+
+
+@pytest.mark.parametrize("damage", ["its head", "within"])
+def test_a_damaged_database_says_the_way_out(
+    tracked: Tracked, home: Path, damage: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = home / "mlflow.db"
+    data = bytearray(path.read_bytes())
+    if damage == "its head":
+        data[:16] = bytes(16)
+    else:
+        for page in range(1, len(data) // 4096):
+            data[page * 4096 : page * 4096 + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    command = [sys.executable, "-m", "flows.cli", "runs", "--home", str(home)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 2, said.stderr
+    assert said.stderr.splitlines()[-1].startswith(f"error: {path} is damaged: restore a backup")
+    assert "Traceback" not in said.stderr

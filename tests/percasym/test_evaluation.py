@@ -11,6 +11,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,17 @@ from PIL import Image
 from percasym.datasets import generate_rows, read_split, write_dataset
 from percasym.engines import Completion, Request, Sampling
 from percasym.errors import PercasymError
-from percasym.evaluation import COLUMNS, EvaluationConfig, Journal, evaluate, main, run
-from percasym.judgement import Score
-from percasym.metrics import result_row, with_causes
+from percasym.evaluation import COLUMNS, EvaluationConfig, evaluate, main, run
+from percasym.journal import Journal
+from percasym.judgement import score
+from percasym.metrics import with_causes
 from percasym.models.tiny import TinyConfig, build_tiny
 from percasym.puzzles import load_puzzle
 from percasym.response import oracle_prefix
+from percasym.seals import check
 
 PUZZLE = load_puzzle("sudoku", {"rows": 2, "cols": 2, "text": "cells", "side": 64})
 ITEMS = 6
-SCORE = Score(True, 1.0, True, 1.0, True, True, True, 10, True, True)
 
 
 @pytest.fixture(scope="module")
@@ -103,25 +106,6 @@ def test_an_id_that_occurs_twice(dataset: Path) -> None:
         list(evaluate(Scripted({}), [row, row], Sampling()))
 
 
-def test_a_journal_takes_over_whole_rows_of_the_same_evaluation(tmp_path: Path) -> None:
-    path = tmp_path / "out" / "results.jsonl"
-    first, second, third = (result_row(id, "oracle", "line\u2028\n", SCORE) for id in "xyz")
-    with Journal(path, "key") as journal:
-        journal.add(first)
-        journal.add(second)
-    whole = path.read_bytes()
-    for length in range(len(whole) - 1, whole.index(b"}") + 1, -9):
-        path.write_bytes(whole[:length])  # the second row is torn, or (without its line end) just whole
-        with Journal(path, "key") as journal:
-            assert [row["id"] for row in journal.rows] == (["x", "y"] if length == len(whole) - 1 else ["x"])
-            journal.add(third)
-        with Journal(path, "key") as journal:
-            assert journal.rows[0] == first
-            assert journal.rows[-1] == third
-    with Journal(path, "another") as journal:
-        assert journal.rows == []
-
-
 def config(model: Path, dataset: Path, out: Path, **settings: Any) -> EvaluationConfig:
     given = {"model": str(model), "dataset": str(dataset), "out": out, "max_new_tokens": 12, **settings}
     return EvaluationConfig.model_validate(given)
@@ -143,7 +127,10 @@ def test_results_and_progress(model: Path, dataset: Path, tmp_path: Path) -> Non
     assert all(row["cause"] for row in table(tmp_path) if row["mode"] == "end_to_end")
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["a"]["n"] == summary["a_p"]["n"] == summary["a_r"]["n"] == 4
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.parquet", "summary.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("evaluation.json", "results.parquet", "seal.json", "summary.json")
+    ]
+    check(tmp_path)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -174,30 +161,74 @@ def test_a_killed_evaluation_goes_on(model: Path, dataset: Path, tmp_path: Path)
         time.sleep(0.02)
     os.kill(child.pid, signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    before = [json.loads(line) for line in journal.read_text().split("\n")[1:4]]
+    with Journal(journal) as kept:
+        before = kept.values
     assert main([str(path)]) == 0
     found = {(row["id"], row["mode"]): row["text"] for row in table(settings.out)}
     assert Counter(mode for _, mode in found) == {"end_to_end": ITEMS, "oracle": ITEMS}
     assert all(found[row["id"], row["mode"]] == row["text"] for row in before)
 
 
-def test_new_weights_or_settings_start_anew(model: Path, dataset: Path, tmp_path: Path) -> None:
-    def interrupted(checkpoint: Path, **settings: Any) -> int:
-        running = run(config(checkpoint, dataset, tmp_path / "out", **settings))
+def test_a_folder_belongs_to_one_evaluation(model: Path, dataset: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "model"
+    shutil.copytree(model, copied)
+
+    def responded(**settings: Any) -> int:
+        """How many responses there are when it begins; it is stopped when all are there but no table."""
+        running = run(config(**{"model": copied, "dataset": dataset, "out": tmp_path / "out", **settings}))
         done: int = next(running)["done"]
-        while next(running)["done"] < 2 * ITEMS:  # until all rows are there, and not yet in a table
+        while next(running)["done"] < 2 * ITEMS:
             pass
         return done
 
-    assert interrupted(model) == 0
-    assert interrupted(model, batch_size=3, threads=1) == 2 * ITEMS
-    assert interrupted(model, max_new_tokens=11) == 0
-    copied = tmp_path / "model"
-    shutil.copytree(model, copied)
-    assert interrupted(copied) == 0
-    assert interrupted(copied) == 2 * ITEMS
+    assert responded() == 0
+    assert responded(batch_size=3, threads=1) == 2 * ITEMS
+    before = (tmp_path / "out" / "results.jsonl").read_bytes()
+    for settings, name in (({"max_new_tokens": 11}, "max_new_tokens"), ({"limit": 2}, "limit")):
+        with pytest.raises(PercasymError, match=f"holds another evaluation, with another {name}"):
+            responded(**settings)
     build_tiny(TinyConfig(layers=1, vision_layers=1, seed=1), PUZZLE.vocabulary(), copied)
-    assert interrupted(copied) == 0
+    with pytest.raises(PercasymError, match="holds another evaluation, with another weights"):
+        responded()
+    assert (tmp_path / "out" / "results.jsonl").read_bytes() == before
+    assert responded(out=tmp_path / "another") == 0
+
+
+def test_a_finished_evaluation_is_only_judged_again(
+    model: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(model, dataset, tmp_path)
+    list(run(settings))
+    before = table(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("percasym.evaluation.open_engine", lambda config: pytest.fail("it is asked again"))
+        right = partial(replace, a=True)
+        patch.setattr("percasym.evaluation.score", lambda *given: right(score(*given)))
+        assert [record["done"] for record in run(settings)] == [2 * ITEMS]
+    assert [{**row, "a": True, "cause": None} for row in before] == [
+        {**row, "cause": None} for row in table(tmp_path)
+    ]
+    check(tmp_path)
+    with pytest.raises(PercasymError, match="holds another evaluation"):
+        list(run(config(model, dataset, tmp_path, seed=1)))
+    path = tmp_path / "results.parquet"
+    path.write_bytes(path.read_bytes()[:-50] + bytes(50))
+    (tmp_path / "seal.json").unlink()
+    with pytest.raises(PercasymError, match=r"results\.parquet is damaged: delete it"):
+        list(run(settings))
+
+
+def test_a_mistake_before_the_first_response_leaves_the_folder_free(
+    model: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_engine(config: Any) -> None:
+        raise PercasymError("no such engine")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("percasym.evaluation.open_engine", no_engine)
+        with pytest.raises(PercasymError, match="no such engine"):
+            list(run(config(model, dataset, tmp_path, max_new_tokens=11)))
+    list(run(config(model, dataset, tmp_path)))
 
 
 def png(side: int) -> bytes:
@@ -297,7 +328,7 @@ def test_a_full_disk_loses_nothing(
         patch.setattr(pq, "write_table", full)
         assert main([str(path)]) == 2
     assert "No space left" in capfd.readouterr().err
-    assert [path.name for path in settings.out.iterdir()] == ["results.jsonl"]
+    assert sorted(path.name for path in settings.out.iterdir()) == ["evaluation.json", "results.jsonl"]
     assert next(run(settings))["done"] == 2 * ITEMS
 
 

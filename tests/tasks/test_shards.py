@@ -93,6 +93,19 @@ def test_one_that_lost_its_result_or_is_of_another_config_is_done_again(
     assert log(tmp_path) == [0, 0, 1, 2, 2, 3]
 
 
+def test_one_that_is_damaged_is_done_again(child: Callable[[str], str], tmp_path: Path) -> None:
+    work(child(""), tmp_path)
+    (tmp_path / "out 2").write_text("5")
+    records = list((tmp_path / "shards").glob("*/record.json"))
+    finished = list((tmp_path / "shards").glob("*/finished"))
+    records[0].write_text("")
+    for path, content in zip(finished, ("", "\0"), strict=False):
+        path.write_text(content)
+    work(child("assert not os.path.exists(config['out'])"), tmp_path)
+    assert [(tmp_path / f"out {n}").read_text() for n in range(4)] == ["0", "1", "4", "9"]
+    assert len(log(tmp_path)) in (6, 7)  # the third may be one of those without a mark
+
+
 def test_as_many_work_at_a_time_as_there_are_workers(child: Callable[[str], str], tmp_path: Path) -> None:
     name = child("""
         times = open(f"{config['out']} times", "w", buffering=1)
@@ -286,6 +299,46 @@ def test_a_stage_that_was_broken_off_goes_on_to_the_same_data_set(
     broken = generated("broken", workers=1)
     assert len(started) == 6  # five shards, one of them twice
     assert content_digest(broken) == content_digest(generated("whole", shard_items=44))
+
+
+@pytest.mark.parametrize("place", ["tasks.generate.show_samples", "percasym.datasets.write_card"])
+def test_a_failure_when_all_shards_are_there_loses_none_of_them(
+    generated: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    run, started = launch.run, list[str]()
+
+    def counting(module: str, config: Any, *rest: Any, **more: Any) -> Iterator[Record]:
+        started.append(config["out"])
+        return run(module, config, *rest, **more)
+
+    def failing(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError("unreachable")
+
+    monkeypatch.setattr(launch, "run", counting)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, failing)
+        with pytest.raises(ConnectionError):
+            generated("broken")
+    made = generated("broken")
+    assert len(started) == 5
+    assert content_digest(made) == content_digest(generated("whole", shard_items=44))
+
+
+def test_a_flipped_bit_in_a_finished_shard_is_mended(
+    generated: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def failing(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError("unreachable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.generate.gather_shards", failing)
+        with pytest.raises(ConnectionError):
+            generated("broken")
+    shard = next((tmp_path / "broken" / "work").rglob("train_sft-10.parquet"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert content_digest(generated("broken")) == content_digest(generated("whole", shard_items=44))
 
 
 def test_a_small_data_set_needs_no_child(

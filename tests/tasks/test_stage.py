@@ -2,9 +2,11 @@
 
 import json
 import logging
+import pkgutil
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from prefect import flow
 
 from percasym.config import StudyConfig
 from percasym.errors import PercasymError
+from percasym.folders import link
 from percasym.presets import load_preset
 from percasym.sections import EvaluationSection
 from percasym.tracking import Tracker, local_path
@@ -53,6 +56,16 @@ def breaking(work: Work, config: EvaluationSection, log: str) -> None:
         (work.folder / "torn").write_text("")
         raise SystemExit
     (work.folder / "text").write_text(half.read_text() + "second half")
+
+
+@stage()
+def training(work: Work, config: EvaluationSection, log: str) -> None:
+    """Takes up what it finds in its scratch folder, as trainings and evaluations do."""
+    if not (work.scratch / "model").exists():
+        note(log, "trained")
+        (work.scratch / "model").mkdir()
+        (work.scratch / "model" / "weights").write_text("learnt")
+    link(work.scratch / "model", work.folder / "model")
 
 
 @stage()
@@ -144,7 +157,7 @@ def test_what_is_altered_is_done_again_alone_and_said(
     ]
 
 
-@pytest.mark.parametrize("what", ["the artifact", "a file", "the training log", "the record"])
+@pytest.mark.parametrize("what", ["the artifact", "a file", "the training log", "the seal"])
 def test_what_is_missing_is_done_again_alone(what: str, home: Path, log: Path) -> None:
     first, second = chain(log)
     if what == "the artifact":
@@ -154,7 +167,7 @@ def test_what_is_missing_is_done_again_alone(what: str, home: Path, log: Path) -
     elif what == "the training log":
         (first.path / "metrics.jsonl").unlink()
     else:
-        (home / "results" / "write" / first.key).unlink()
+        (first.path / "seal.json").unlink()
     again, hit = chain(log)
     assert again.intact()
     assert hit == second
@@ -174,7 +187,7 @@ def test_a_killed_stage_goes_on_in_its_own_run(home: Path, log: Path) -> None:
     assert not list(home.glob("artifacts/*/artifacts"))
     reference = run(lambda study: breaking.submit(config, study, log=str(log)).result())
     assert (reference.path / "text").read_text() == "first half, second half"
-    assert [path.name for path in reference.path.iterdir()] == ["text"]
+    assert sorted(path.name for path in reference.path.iterdir()) == ["seal.json", "text"]
     assert log.read_text().split() == [reference.run, reference.run]
     assert not (home / "work" / "breaking" / reference.key).exists()
 
@@ -190,12 +203,109 @@ def test_two_that_want_the_same_at_once_do_it_once(home: Path, log: Path, events
     assert references[0] == references[1] == references[2]
 
 
-def test_a_torn_record_is_a_miss(home: Path, log: Path) -> None:
-    chain(log)
+PLACES = [
+    ("percasym.seals.file_digests", "the digests"),
+    ("tasks.stage.seal", "the seal"),
+    ("percasym.tracking.Run.publish", "the upload"),
+    ("percasym.tracking.shutil.move", "moving it"),
+    ("percasym.tracking.Run.tags", "the record in MLflow"),
+    ("mlflow.MlflowClient.set_terminated", "the end of the run"),
+    ("tasks.stage.shutil.rmtree", "cleaning up"),
+]
+
+
+@pytest.mark.parametrize("error", [ConnectionError("unreachable"), KeyboardInterrupt(), OSError(28, "full")])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("place", [place for place, _ in PLACES], ids=[what for _, what in PLACES])
+def test_what_was_worked_out_is_kept_whatever_fails_afterwards(
+    home: Path, log: Path, monkeypatch: pytest.MonkeyPatch, place: str, when: str, error: BaseException
+) -> None:
+    config = load_preset("mini")
+
+    def study() -> Reference:
+        found: Reference = run(lambda study: training.submit(config, study, log=str(log)).result())
+        return found
+
+    owner, _, name = place.rpartition(".")
+    original = getattr(pkgutil.resolve_name(owner), name)
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        if not log.read_text():  # its own work is not done yet
+            return original(*arguments, **options)
+        if when == "after":
+            original(*arguments, **options)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, failing)
+        with suppress(BaseException):
+            study()
+    reference = study()
+    assert log.read_text() == "trained\n"
+    assert reference.intact()
+    assert (reference.path / "model" / "weights").read_text() == "learnt"
+    tracker = Tracker.current()
+    runs = tracker.having(stage="training")
+    assert [one.info.run_id for one in runs] == [reference.run]
+    assert runs[0].info.status == "FINISHED"
+    assert study() == reference
+    assert not list(home.glob("work/training/*"))
+
+
+def damaged(record: Path, how: str) -> None:
+    text = record.read_text()
+    if how == "torn":
+        record.write_text(text[:100])
+    elif how == "gone":
+        record.unlink()
+    elif how == "empty":
+        record.write_text("")
+    elif how == "its serializer":
+        record.write_text(text.replace('"type":"json"', '"type":"pickle"'))
+    elif how == "its decoder":
+        record.write_text(text.replace("prefect_json_object_decoder", "from_qualified_name"))
+    else:
+        record.write_text(text.replace('"write', '"wrote'))
+    assert not record.exists() or record.read_text() != text
+
+
+@pytest.mark.parametrize("how", ["torn", "gone", "empty", "its serializer", "its decoder", "a field"])
+def test_a_damaged_record_is_made_anew_of_what_mlflow_has(home: Path, log: Path, how: str) -> None:
+    before = chain(log)
     for record in (home / "results" / "write").iterdir():
-        record.write_bytes(record.read_bytes()[:100])
-    chain(log)
-    assert log.read_text().split("\n") == ["write a", "double", "write a", ""]
+        damaged(record, how)
+    assert chain(log) == before
+    assert log.read_text().split("\n") == ["write a", "double", ""]
+    assert [path.name for path in (home / "results" / "write").iterdir()] == [before[0].key]
+    assert chain(log) == before
+
+
+@pytest.mark.parametrize("content", ["", "\0\0", "no id", "\xff", "0" * 32])
+def test_a_run_file_that_names_no_run_is_no_obstacle(home: Path, log: Path, content: str) -> None:
+    config = load_preset("mini")
+    with pytest.raises(SystemExit):
+        run(lambda study: breaking.submit(config, study, log=str(log)).result())
+    (remembered,) = home.glob("work/breaking/*/run")
+    remembered.write_text(content)
+    assert run(lambda study: breaking.submit(config, study, log=str(log)).result()).intact()
+
+
+def test_a_damaged_download_is_forgotten_and_made_anew(
+    home: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an artifact in an object store, which is compared with its seal when it is used."""
+    first, second = chain(log)
+    (home / "results" / "double" / second.key).unlink()
+    Tracker.current().forget(second.run, "reference")
+    (first.path / "text").write_text("c")
+    with monkeypatch.context() as patch:
+        patch.setattr(Reference, "intact", lambda reference: True)
+        patch.setattr("percasym.seals._checked", set())  # as in the next process
+        with pytest.raises(PercasymError, match=r"is damaged: text is not what it was .* run the same study"):
+            chain(log)
+        again, after = chain(log)
+    assert again.run != first.run
+    assert (after.path / "text").read_text() == "aa"
 
 
 def test_a_run_that_was_deleted_is_not_continued(home: Path, log: Path) -> None:
@@ -230,7 +340,7 @@ def test_the_run_keeps_parameters_parents_and_artifact(home: Path, log: Path) ->
     assert run.data.tags["stage"] == "double"
     assert run.data.tags["input.first"] == first.run
     assert client.get_run(run.data.tags["mlflow.parentRunId"]).info.run_name == "study"
-    assert [file.path for file in client.list_artifacts(second.run)] == ["text"]
+    assert sorted(file.path for file in client.list_artifacts(second.run)) == ["seal.json", "text"]
     assert local_path(second.uri) == second.path
 
 

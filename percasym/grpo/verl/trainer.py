@@ -20,6 +20,7 @@ from percasym import launch
 from percasym.captioning import read_captions
 from percasym.datasets import read_split
 from percasym.errors import PercasymError
+from percasym.folders import claim
 from percasym.grpo.figures import step_figures
 from percasym.grpo.verl.config import VerlConfig, check_installed
 from percasym.grpo.verl.overrides import Files, environment, overrides
@@ -30,7 +31,6 @@ from percasym.models.prompting import thought_opening
 from percasym.models.suitability import check_rows
 from percasym.training.checkpoint import write_folder
 from percasym.training.log import StepLog
-from percasym.training.run import claim
 from percasym.training.validation import validate
 
 POLL = 0.2  # seconds
@@ -61,7 +61,7 @@ def train(config: VerlConfig) -> Path:
     """
     check_installed()
     final, files = config.out / "model", Files(config.out)
-    claim(config)
+    claim(config.out, "training", config.decisive())
     if final.exists():
         return final
     files.folder.mkdir(exist_ok=True)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from percasym.datasets import generate_rows
 from percasym.distillation import Report, distill
-from percasym.distillation.journal import Answer, Journal
-from percasym.distillation.model import PROMPT, ModelTeacher, read_answer, read_prompt
+from percasym.distillation.model import PROMPT, Answer, ModelTeacher, read_answer, read_prompt
 from percasym.engines import Completion, Request, Sampling
 from percasym.errors import PercasymError
+from percasym.journal import Journal
 from percasym.puzzles import load_puzzle
 from percasym.response import parse
 

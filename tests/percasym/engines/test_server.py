@@ -159,6 +159,12 @@ def test_what_came_before_a_failure_is_kept() -> None:
     assert found == [request.id for request in REQUESTS[:5]]
 
 
+def test_half_a_pair_of_surrogates_is_no_text(tmp_path: Path) -> None:
+    with scripted(lambda body, number: answer("one \ud83d two \ud83d\ude00 three \ude00")) as address:
+        found = ask(address, [Request("x", "what", None)], Sampling(stop=""))
+    assert found["x"].text == "one \ufffd two \U0001f600 three \ufffd"
+
+
 def test_a_key_is_taken_from_the_environment_and_never_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -284,8 +290,10 @@ def test_an_evaluation_goes_on_where_a_server_died(tmp_path: Path) -> None:
         with pytest.raises(PercasymError, match="fails with 500"):
             evaluate(address)
         kept = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
-        assert len(kept) == 1 + 7
-        asked.append("the server is well again")
+        assert len(kept) == 7
+    asked.append("the server is well again")
+    with scripted(reply) as address:  # somewhere else
         evaluate(address)
+        evaluate(address)  # is finished
     assert len(asked) == 1 + 20
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["a"]["n"] == 10

@@ -4,20 +4,25 @@ import hashlib
 import io
 import json
 import os
+import signal
 import sqlite3
+import subprocess
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from fixtures.place import record_text
 
 from percasym.errors import PercasymError
 from percasym.home import Home
 from percasym.lifecycle.backup import COMPRESSIONS, MANIFEST, Manifest, back_up
 from percasym.lifecycle.collection import alone
+from percasym.lifecycle.records import read_fields
 from percasym.lifecycle.restoring import restore
 
 
@@ -31,9 +36,8 @@ def home(tmp_path: Path) -> Home:
     (root / "teachers" / "key").mkdir(parents=True)
     (root / "teachers" / "key" / "00000.jsonl").write_text('{"response": "4"}\n')
     (root / "results" / "sft").mkdir(parents=True)
-    inner = {"__class__": "tasks.stage.Reference", "data": {"uri": str(artifact), "run": "a" * 32}}
-    record = {"metadata": {"storage_key": f"{root}/results/sft/key"}, "result": json.dumps(inner)}
-    (root / "results" / "sft" / "key").write_text(json.dumps(record))
+    record = record_text(root, stage="sft", key="key", uri=str(artifact), run="a" * 32)
+    (root / "results" / "sft" / "key").write_text(record)
     (root / "results" / "sft" / "half").write_text('{"metadata": {')
     (root / "artifacts" / ("b" * 32) / "artifacts.part").mkdir(parents=True)
     (root / "work" / "sft" / "key").mkdir(parents=True)
@@ -118,13 +122,19 @@ def writing(path: Path) -> Iterator[Callable[[], int]]:
         thread.join()
 
 
-def test_a_damaged_database_is_not_backed_up(home: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["within", "its head", "emptied"])
+def test_a_damaged_database_is_not_backed_up(home: Home, tmp_path: Path, damage: str) -> None:
     path = home.root / "mlflow.db"
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE runs (name TEXT)")
         database.executemany("INSERT INTO runs VALUES (?)", [("x" * 1000,)] * 100)
     data = bytearray(path.read_bytes())
-    data[4096:12288] = b"\xff" * 8192
+    if damage == "within":
+        data[4096:12288] = b"\xff" * 8192
+    elif damage == "its head":
+        data[:4] = b"None"
+    else:
+        data.clear()
     path.write_bytes(data)
     with pytest.raises(PercasymError, match=r"mlflow\.db"):
         back_up(home, tmp_path / "home.tar")
@@ -150,13 +160,76 @@ def test_one_line_for_a_file_that_cannot_be(home: Home, tmp_path: Path, name: st
 
 
 def test_a_second_backup_leaves_the_first_alone(home: Home, tmp_path: Path) -> None:
-    half = tmp_path / ".home.tar.writing"
-    half.write_text("half")
-    with alone(home), pytest.raises(PercasymError, match="at work"):
-        back_up(home, tmp_path / "home.tar")
-    assert half.exists()
-    back_up(home, tmp_path / "home.tar")  # what a killed one has left is no obstacle
-    assert not half.exists()
+    with alone(home) as left:
+        (tmp_path / ".first.tar.writing-1").mkdir()
+        left.write_text(str(tmp_path / ".first.tar.writing-1"))
+        with pytest.raises(PercasymError, match="at work"):
+            back_up(home, tmp_path / "second.tar")
+        assert (tmp_path / ".first.tar.writing-1").exists()
+
+
+def test_what_a_killed_backup_has_left_goes_with_the_next_one(home: Home, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if not (child := os.fork()):
+        back_up(home, elsewhere / "home.tar", lambda done, total: os.kill(os.getpid(), signal.SIGKILL))
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    (half,) = elsewhere.iterdir()
+    assert list(half.iterdir())
+    back_up(home, tmp_path / "home.tar")
+    assert list(elsewhere.iterdir()) == []
+    (home.locks / "lifecycle.left").write_text(str(home.root / "artifacts"))  # which no backup has written
+    with alone(home):
+        assert (home.root / "artifacts").exists()
+
+
+RUNS_CODE = "os.system"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record["metadata"]["serializer"].update(type="pickle"),
+        lambda record: record["metadata"]["serializer"].update(object_decoder=RUNS_CODE),
+        lambda record: record["metadata"]["serializer"].update(jsonlib=RUNS_CODE),
+        lambda record: record["metadata"].update(storage_block_id="0" * 8),
+        lambda record: record.update(result=json.dumps({"__exc_type__": RUNS_CODE, "message": "true"})),
+        lambda record: record.update(result=json.dumps({"__class__": RUNS_CODE, "data": "true"})),
+        lambda record: record.update(result="gASVHAAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAR0cnVllIWUUpQu"),
+        lambda record: record.update(more=1),
+    ],
+)
+def test_a_record_that_would_run_code_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    record = json.loads(record_text(Path("/old"), stage="sft", key="good"))
+    assert read_fields(json.dumps(record))
+    change(record)
+    assert read_fields(json.dumps(record)) is None
+    file = tmp_path / "bad.tar"
+    write(file, [(member("results/sft/bad"), json.dumps(record).encode())])
+    with pytest.raises(PercasymError, match=r"is refused: 'results/sft/bad' is no record of a stage"):
+        restore(file, Home(tmp_path / "new"))
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.tar"]
+
+
+def test_a_backup_goes_onto_an_empty_file_system(home: Home, tmp_path: Path) -> None:
+    back_up(home, tmp_path / "home.tar")
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(mount)]
+    if os.geteuid() or subprocess.run(command, check=False).returncode:
+        pytest.skip("to mount a file system takes root")
+    try:
+        (mount / "lost+found").mkdir()
+        restore(tmp_path / "home.tar", Home(mount))
+        assert content(mount / "teachers") == content(home.teachers)
+        assert [path.name for path in mount.iterdir() if path.name.startswith(".")] == []
+        with pytest.raises(PercasymError, match="is there already"):
+            restore(tmp_path / "home.tar", Home(mount))
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
 
 
 def test_there_is_nothing_to_back_up(tmp_path: Path) -> None:
@@ -213,13 +286,13 @@ def member(name: str, **fields: object) -> tarfile.TarInfo:
         member("artifacts/link", type=tarfile.LNKTYPE, linkname="results/good"),
         member("artifacts/device", type=tarfile.CHRTYPE),
         member("artifacts/pipe", type=tarfile.FIFOTYPE),
-        member("results/good"),  # twice
+        member("teachers/good"),  # twice
     ],
     ids=lambda info: f"{info.name} {info.type.decode()}",
 )
 def test_what_no_backup_has_in_it_is_refused(tmp_path: Path, bad: tarfile.TarInfo) -> None:
     file = tmp_path / "bad.tar"
-    write(file, [(member("results/good"), b"{}"), (bad, b"")])
+    write(file, [(member("teachers/good"), b"{}"), (bad, b"")])
     with pytest.raises(PercasymError, match="is refused"):
         restore(file, Home(tmp_path / "new"))
     assert [path.name for path in tmp_path.iterdir()] == ["bad.tar"]
@@ -227,8 +300,8 @@ def test_what_no_backup_has_in_it_is_refused(tmp_path: Path, bad: tarfile.TarInf
 
 def test_what_is_not_in_the_manifest_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "more.tar"
-    write(file, [(member("results/good"), b"{}"), (member("results/more"), b"{}")])
-    with pytest.raises(PercasymError, match="1 files are not what they were, such as results/more"):
+    write(file, [(member("teachers/good"), b"{}"), (member("teachers/more"), b"{}")])
+    with pytest.raises(PercasymError, match="1 files are not what they were, such as teachers/more"):
         restore(file, Home(tmp_path / "new"))
 
 
@@ -253,8 +326,8 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
 
 
 def write(file: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
-    """An archive with a manifest that is right for results/good."""
-    digests = {"results/good": hashlib.sha256(b"{}").hexdigest()}
+    """An archive with a manifest that is right for teachers/good."""
+    digests = {"teachers/good": hashlib.sha256(b"{}").hexdigest()}
     manifest = Manifest(
         made="2026-01-01T00:00:00Z", home="/old", artifacts="/old/artifacts", counts={}, files=digests
     )

@@ -4,14 +4,17 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fixtures.place import Place
 
 from percasym.errors import PercasymError
 from percasym.home import Home
-from percasym.lifecycle.collection import DAY, alone
+from percasym.lifecycle.collection import DAY, STARTING, alone
+from percasym.presets import load_preset
 from percasym.tracking import PARENT, Tracker
+from tasks.flow_run import flow_run
 from tasks.locks import stage_lock
 
 WEEKS = 20 * DAY
@@ -186,6 +189,42 @@ def test_while_a_flow_works_artifacts_stay(place: Place) -> None:
     with stage_lock(f"run/{study}"):  # also if its run was deleted meanwhile
         assert place.gc() == []
     assert [one.run for one in place.gc()] == [made]
+
+
+def test_a_flow_that_has_no_run_yet_is_at_work_whatever_the_clocks_say(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = place.flow()
+    made = place.stage(study, "a")
+    place.client.delete_run(study)
+    later = time.time() + WEEKS
+    monkeypatch.setattr(time, "time", lambda: later)
+    with stage_lock(f"run/{STARTING}x"):
+        assert place.gc() == []
+    seen = []
+    with monkeypatch.context() as patch:
+        start = Tracker.start
+
+        def starting(tracker: Tracker, *arguments: Any) -> Any:
+            run = start(tracker, *arguments)
+            seen.append(place.gc())  # a moment at which MLflow knows the run, and its lock is not there
+            return run
+
+        patch.setattr(Tracker, "start", starting)
+        with flow_run("mini", "study", load_preset("mini")):
+            seen.append(place.gc())
+    assert seen == [[], []]
+    assert not list((place.root / "locks").glob("*starting-*-*"))
+    assert [one.run for one in place.gc()] == [made]
+
+
+def test_what_a_stage_has_left_is_as_old_as_the_disk_says(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.unfinished("", "a")
+    later = time.time() + WEEKS
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert place.gc() == []
 
 
 def test_a_flow_that_begins_after_the_look_is_not_harmed(place: Place) -> None:

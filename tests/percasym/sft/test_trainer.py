@@ -136,7 +136,7 @@ def test_a_finished_run_is_not_done_again(config: SFTConfig, monkeypatch: pytest
 
 def test_a_folder_of_another_config_is_refused(config: SFTConfig) -> None:
     train(config)
-    with pytest.raises(PercasymError, match="holds a run of another config"):
+    with pytest.raises(PercasymError, match="holds another training, with another learning_rate"):
         train(config.model_copy(update={"learning_rate": 1e-4}))
 
 

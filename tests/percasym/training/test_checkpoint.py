@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from percasym.errors import PercasymError
-from percasym.training.checkpoint import Checkpoints, write_folder, write_text
+from percasym.folders import write_text
+from percasym.seals import seal
+from percasym.training.checkpoint import Checkpoints, write_folder
 
 STATE = (
     {"w": torch.arange(6.0).reshape(2, 3)},
@@ -58,6 +61,22 @@ def test_a_damaged_checkpoint_is_told_in_one_line(tmp_path: Path, name: str) -> 
         checkpoints.last()
 
 
+def test_a_flipped_bit_does_not_load(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    save(checkpoints, 1)
+    rng = random.Random(0)
+    files = sorted(path for path in (tmp_path / "step_1").iterdir() if path.is_file())
+    for path in rng.choices(files, k=100):
+        data = path.read_bytes()
+        flipped = bytearray(data)
+        flipped[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        path.write_bytes(flipped)
+        with pytest.raises(PercasymError, match="step_1 is damaged"):
+            checkpoints.last()
+        path.write_bytes(data)
+    assert checkpoints.last() is not None
+
+
 class Harmful:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("harm",)
@@ -68,6 +87,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path, monkeypatch: pytest.Monkey
     checkpoints = Checkpoints(tmp_path)
     save(checkpoints, 1)
     torch.save(Harmful(), tmp_path / "step_1" / "optimizer.pt")
+    seal(tmp_path / "step_1")
     with pytest.raises(PercasymError, match="damaged"):
         checkpoints.last()
     assert not (tmp_path / "harm").exists()
