@@ -16,6 +16,7 @@ from percasym.datasets import generate_rows, write_dataset
 from percasym.distillation.model import PROMPT, read_prompt
 from percasym.engines.config import EngineConfig
 from percasym.engines.serving import serving
+from percasym.journal import Journal
 from percasym.puzzles import Puzzle
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
