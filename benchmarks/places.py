@@ -43,12 +43,12 @@ WRITE = (
 FAULTS = tuple(itertools.product(("before", "after"), ("kill", "disk", "network")))
 SETTINGS = {
     "shard_items": 8,  # several shards
-    "rl_arms": "outcome,surrogate:best:0.5",  # both trainers, and the audit
+    "rl_arms": "outcome,surrogate:teacher:0.5",  # both trainers, and captions
     "rl_items": 8,
     "rl_steps": 2,
     "rl_prompts": 4,
     "rl_group_size": 2,
-    "rl_audit_items": 2,
+    "rl_teacher": "token_mean",
     "checkpoint_every": 1,
 }
 
