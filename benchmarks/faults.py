@@ -101,7 +101,7 @@ def killed_flow(
 
 
 def killed_prefect(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
-    return _killed_server(folder, unbroken, "prefect server start")
+    return _killed_server(folder, unbroken, "flows.guard:prefect_app")
 
 
 def killed_mlflow(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def killed_own(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
     """kill -9 of the Prefect server that `percasym study` has started for itself."""
     process = study(folder, own_server=True)
     wait_for(lambda: descendants(process.pid, "percasym.sft"))
-    for victim in descendants(process.pid, "prefect server start"):
+    for victim in descendants(process.pid, "flows.guard:prefect_app"):
         victim.kill()
     said = finish(process)
     again = None

@@ -140,7 +140,7 @@ def test_a_server_that_was_killed_is_started_again(studied: Running) -> None:
         return [
             process
             for process in psutil.Process(studied.process.pid).children()
-            if "mlflow" in process.cmdline() or "prefect" in process.cmdline()
+            if {"mlflow", "flows.guard:prefect_app"} & set(process.cmdline())
         ]
 
     killed = family()
