@@ -299,7 +299,8 @@ def _given(address: str) -> str:
 
 def _refused(url: str, login: str) -> bool:
     request = urllib.request.Request(url)
-    request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+    if login:
+        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
     try:
         with urllib.request.urlopen(request, timeout=FAREWELL):
             return False
