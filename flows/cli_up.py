@@ -44,16 +44,17 @@ def up(
     from flows.up import up as keep_up
     from percasym import logins
 
+    current = Home.current()
+    given = {"Prefect": logins.of_prefect(), "MLflow": logins.of_mlflow()}
+
     def linked(server: str, address: str) -> str:
-        given = {"Prefect": logins.of_prefect, "MLflow": logins.of_mlflow}.get(server)
-        if given is None:
-            return address
-        return link(Home.current(), address, given() or logins.kept(Home.current()), sys.stdout)
+        return link(current, address, given[server] or logins.kept(current), sys.stdout)
 
     if check:
-        found = look(Home.current())
+        found = look(current)
         for name, where in found.items():
-            typer.echo(f"{name:12} {linked(name, where) if where else 'does not run'}")
+            shown = linked(name, where) if where and name in given else where
+            typer.echo(f"{name:12} {shown or 'does not run'}")
         raise typer.Exit(0 if all(found.values()) else 1)
 
     def ready(found: Up) -> None:
@@ -64,4 +65,4 @@ def up(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         names = [name for name in allowed_hosts.split(",") if name]
-        keep_up(Home.current(), host, prefect_port, mlflow_port, devices, reevaluate, names, ready)
+        keep_up(current, host, prefect_port, mlflow_port, devices, reevaluate, names, ready)

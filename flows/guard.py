@@ -79,8 +79,8 @@ def _foreign(scope: Scope, headers: Headers) -> bool:
 
 
 def _guarded(app: ASGIApp, remember: str, login: str = "") -> ASGIApp:
-    hosts: Sequence[str] = os.environ.get(HOSTS, "").split(",") if os.environ.get(HOSTS) else LOCAL
-    return TrustedHostMiddleware(Guard(app, PAGE % remember, login), hosts, www_redirect=False)
+    names: Sequence[str] = os.environ.get(HOSTS, ",".join(LOCAL)).split(",")
+    return TrustedHostMiddleware(Guard(app, PAGE % remember, login), names, www_redirect=False)
 
 
 def prefect_app() -> ASGIApp:

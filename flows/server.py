@@ -145,14 +145,10 @@ def use_prefect(home: Home, address: str) -> None:
     }
 
 
-def mlflow_client(home: Home, address: str) -> dict[str, str]:
-    """The environment of a client of a server of ours."""
+def mlflow_login(home: Home) -> dict[str, str]:
+    """What lets into an MLflow server of ours, in the environment of a client of it."""
     user, _, password = (logins.of_mlflow() or logins.login(home)).partition(":")
-    return {
-        "MLFLOW_TRACKING_URI": address,
-        "MLFLOW_TRACKING_USERNAME": user,
-        "MLFLOW_TRACKING_PASSWORD": password,
-    }
+    return {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
 
 
 def link(home: Home, address: str, login: str, output: IO[str]) -> str:
@@ -215,7 +211,7 @@ def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
     if (up := running(home)) and given in (None, "", f"{up.prefect}/api"):
         use_prefect(home, up.prefect)
         if os.environ.setdefault("MLFLOW_TRACKING_URI", up.mlflow) == up.mlflow:
-            os.environ |= mlflow_client(home, up.mlflow)
+            os.environ |= mlflow_login(home)
         yield lambda: _given(up.prefect)
         return
     if given:

@@ -24,7 +24,7 @@ from flows.server import (
     Up,
     answers,
     keep,
-    mlflow_client,
+    mlflow_login,
     prefect,
     prepare,
     running,
@@ -127,7 +127,7 @@ def _mlflow(home: Home, host: str, port: int, names: Sequence[str], found: Up) -
     if host != LOOPBACK:  # on loopback it has the right ones by itself
         command += ["--allowed-hosts", ",".join(f"{name},{name}:*" for name in names)]
         command += ["--cors-allowed-origins", ",".join(f"*://{name},*://{name}:*" for name in names)]
-    environment = {**mlflow_client(home, found.mlflow), HOSTS: ",".join(names)}
+    environment = {**mlflow_login(home), HOSTS: ",".join(names)}
     if logins.of_mlflow() in ("", logins.login(home)):
         command += ["--app-name", "percasym"]
     else:
@@ -175,7 +175,7 @@ def _deployments(home: Home, found: Up, devices: int, reevaluate: str) -> Server
         command,
         _serving_log(home),
         lambda: _serving(home),
-        mlflow_client(home, found.mlflow),
+        {"MLFLOW_TRACKING_URI": found.mlflow, **mlflow_login(home)},
     )
 
 

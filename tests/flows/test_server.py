@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fixtures.local_server import local_server
 
-from flows.server import link, mlflow_client, prefect, prefect_server, use_prefect
+from flows.server import link, mlflow_login, prefect, prefect_server, use_prefect
 from percasym import logins
 from percasym.errors import PercasymError
 from percasym.home import Home
@@ -51,10 +51,10 @@ def test_servers_and_clients_have_the_same_login(own: Home, monkeypatch: pytest.
     assert server.environment["PREFECT_SERVER_API_AUTH_STRING"] == login
     assert os.environ["PREFECT_API_AUTH_STRING"] == login
     assert login.partition(":")[2] not in " ".join(server.command)
-    client = mlflow_client(own, ADDRESS)
+    client = mlflow_login(own)
     assert f"{client['MLFLOW_TRACKING_USERNAME']}:{client['MLFLOW_TRACKING_PASSWORD']}" == login
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "planted")
-    assert mlflow_client(own, ADDRESS)["MLFLOW_TRACKING_PASSWORD"] == "planted"
+    assert mlflow_login(own)["MLFLOW_TRACKING_PASSWORD"] == "planted"
 
 
 def test_another_server_is_not_sent_our_login_and_its_refusal_is_one_line(
