@@ -102,7 +102,7 @@ def killed_flow(
 
 
 def killed_prefect(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
-    return _killed_server(folder, unbroken, "prefect server start")
+    return _killed_server(folder, unbroken, "flows.guard:prefect_app")
 
 
 def killed_mlflow(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def killed_own(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
     """kill -9 of the Prefect server that `percasym study` has started for itself."""
     process = study(folder, OWN_SERVER)
     wait_for(lambda: descendants(process.pid, "percasym.sft"))
-    victims = descendants(process.pid, "prefect server start")
+    victims = descendants(process.pid, "flows.guard:prefect_app")
     assert victims, "it has no server of its own"
     for victim in victims:
         victim.kill()

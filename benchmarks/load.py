@@ -3,9 +3,10 @@
     python benchmarks/load.py --runs 200 --limit 4
 
 PostgreSQL, Prefect's server, MLflow's server, an S3 store and one worker run on this machine, as in
-deployments/compose.yaml (tests/fixtures/team.py). A tiny study is done once; then it is queued again and
-again, so that every stage is found in the cache, and all the time that passes is what a flow adds to its
-stages: a process that starts and imports, states that are written, keys that are computed, a run in MLflow.
+deployments/compose.yaml, and let in only who has their passwords (tests/fixtures/team.py). A tiny study is
+done once; then it is queued again and again, so that every stage is found in the cache, and all the time that
+passes is what a flow adds to its stages: a process that starts and imports, states that are written, keys
+that are computed, a run in MLflow.
 The worker runs `--limit` flows at a time, as those of deployments/compose.yaml do. (A work pool's own limit
 is a loose one in Prefect 3.7: its server counts what runs, passes over a run that is just being started, and
 hands out the next, so that one too many may begin.) Times are between the states that Prefect's server wrote
@@ -142,7 +143,7 @@ def stages_done(servers: Team) -> int:
     """Runs of stages that MLflow knows."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(servers.mlflow_address)
+    client = MlflowClient(servers.mlflow_entry)
     experiment = client.get_experiment_by_name("percasym")
     assert experiment is not None
     return len(client.search_runs([experiment.experiment_id], "tags.stage != 'study'", max_results=50_000))

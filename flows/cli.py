@@ -175,14 +175,16 @@ def _config(preset: str, settings: list[str] | None, seed: int | None) -> "Study
 def _pipeline(home: Path) -> Iterator[None]:
     """What is around a flow: its server, its bars, its log lines. SIGTERM ends it as Ctrl-C does."""
     os.environ[VARIABLE] = str(home)
-    from flows.server import prefect_server
+    from flows.server import link, prefect_server
+    from percasym import logins
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with prefect_server(Home.current()) as server:
+    current = Home.current()
+    with prefect_server(current) as server:
         from flows.terminal import following
 
         try:
-            with following(server):
+            with following(lambda: link(current, server(), logins.of_prefect(), sys.stderr)):
                 yield
         except KeyboardInterrupt:
             print("interrupted: the same command goes on where this one stopped", file=sys.stderr)
@@ -193,7 +195,8 @@ def _conclude(outcome: Any) -> None:
     """Says what was found, and where the rest is."""
     from rich.console import Console
 
-    from flows.server import running
+    from flows.server import link, running
+    from percasym import logins
     from percasym.tables import model_table
 
     Console().print(
@@ -206,8 +209,9 @@ def _conclude(outcome: Any) -> None:
     )
     typer.echo(f"report   {outcome.report}")
     if up := running(Home.current()):
-        typer.echo(f"flows    {up.prefect}")
-        typer.echo(f"runs     {up.mlflow}")
+        home = Home.current()
+        typer.echo(f"flows    {link(home, up.prefect, logins.of_prefect(), sys.stdout)}")
+        typer.echo(f"runs     {link(home, up.mlflow, logins.of_mlflow(), sys.stdout)}")
     else:
         typer.echo(f"flows and runs   percasym up --home {shlex.quote(str(Home.current().root))}")
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -29,24 +30,39 @@ def up(
     reevaluate: Annotated[
         str, typer.Option(help="When to measure registered models again: 6h, or a cron line; empty: never.")
     ] = "",
+    allowed_hosts: Annotated[
+        str, typer.Option(help="Further names by which others reach this machine, by commas.")
+    ] = "",
 ) -> None:
-    """Run the Prefect UI, the MLflow UI and what is started from them, until Ctrl-C."""
+    """Run the Prefect UI, the MLflow UI and what is started from them, until Ctrl-C.
+
+    On a terminal the addresses that are printed log in whoever opens them.
+    """
     os.environ[VARIABLE] = str(home)
-    from flows.server import Up
+    from flows.server import Up, link
     from flows.up import check as look
     from flows.up import up as keep_up
+    from percasym import logins
+
+    current = Home.current()
+    given = {"Prefect": logins.of_prefect(), "MLflow": logins.of_mlflow()}
+
+    def linked(server: str, address: str) -> str:
+        return link(current, address, given[server] or logins.kept(current), sys.stdout)
 
     if check:
-        found = look(Home.current())
+        found = look(current)
         for name, where in found.items():
-            typer.echo(f"{name:12} {where or 'does not run'}")
+            shown = linked(name, where) if where and name in given else where
+            typer.echo(f"{name:12} {shown or 'does not run'}")
         raise typer.Exit(0 if all(found.values()) else 1)
 
     def ready(found: Up) -> None:
-        typer.echo(f"Prefect      {found.prefect}   start flows, watch them")
-        typer.echo(f"MLflow       {found.mlflow}   compare runs and models")
+        typer.echo(f"Prefect      {linked('Prefect', found.prefect)}   start flows, watch them")
+        typer.echo(f"MLflow       {linked('MLflow', found.mlflow)}   compare runs and models")
         typer.echo("Ctrl-C stops all of it; what was done is kept")
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
-        keep_up(Home.current(), host, prefect_port, mlflow_port, devices, reevaluate, ready)
+        names = [name for name in allowed_hosts.split(",") if name]
+        keep_up(current, host, prefect_port, mlflow_port, devices, reevaluate, names, ready)

@@ -10,17 +10,21 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+from urllib.parse import quote
 
 import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from percasym import launch
+from percasym import launch, logins
 from percasym.errors import PercasymError
 from percasym.home import Home
 
@@ -30,6 +34,9 @@ HASTE = 60.0  # seconds: servers that have ended more often than that within are
 RESTARTS = 5
 FAREWELL = 5.0  # seconds for writing down the last states of runs
 LOOPBACK = "127.0.0.1"
+LOCAL = (LOOPBACK, "localhost", "[::1]")  # names of this machine that no other site can have
+HOSTS = "PERCASYM_SERVER_HOSTS"  # environment variable of a server: names that it answers to, by commas
+ENTRANCE = "/enter"  # path of the page that logs a browser in
 MARK = "PERCASYM_SERVER"  # environment variable by which the descendants of a server are known
 
 SETTINGS = {
@@ -109,22 +116,52 @@ class Server:
             launch.end(self.process)
 
 
-def prefect(home: Home, host: str, port: int) -> Server:
+def prefect(home: Home, host: str, port: int, names: Sequence[str] = LOCAL) -> Server:
     """Prefect's server, not started yet; its data are in `home`."""
+    address = f"http://{_reachable(host)}:{port}"
+    command = ["uvicorn", "--factory", "flows.guard:prefect_app", "--log-level", "error"]
     return Server(
         "Prefect's server",
-        ["prefect", "server", "start", "--host", host, "--port", str(port)],
+        [*command, "--host", host, "--port", str(port)],
         home.prefect / "server.log",
-        lambda: answers(f"http://{_reachable(host)}:{port}/api/health"),
-        {"PREFECT_HOME": str(home.prefect)},
+        lambda: answers(f"{address}/api/health"),
+        {
+            "PREFECT_HOME": str(home.prefect),
+            "PREFECT_SERVER_API_AUTH_STRING": logins.of_prefect() or logins.login(home),
+            "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address,
+            "PREFECT_SERVER_UI_API_URL": "/api",  # the pages' own server, by whatever name they were opened
+            HOSTS: ",".join(names),
+        },
     )
 
 
 def use_prefect(home: Home, address: str) -> None:
     """Makes this process and its children clients of a server of ours."""
-    os.environ |= {"PREFECT_HOME": str(home.prefect), "PREFECT_API_URL": f"{address}/api"}
-    if login := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
-        os.environ.setdefault("PREFECT_API_AUTH_STRING", login)
+    os.environ |= {
+        "PREFECT_HOME": str(home.prefect),
+        "PREFECT_API_URL": f"{address}/api",
+        "PREFECT_API_AUTH_STRING": logins.of_prefect() or logins.login(home),
+    }
+
+
+def mlflow_login(home: Home) -> dict[str, str]:
+    """What lets into an MLflow server of ours, in the environment of a client of it."""
+    user, _, password = (logins.of_mlflow() or logins.login(home)).partition(":")
+    return {"MLFLOW_TRACKING_USERNAME": user, "MLFLOW_TRACKING_PASSWORD": password}
+
+
+def link(home: Home, address: str, login: str, output: IO[str]) -> str:
+    """The address of a server, for a person to open.
+
+    On a terminal it logs in; elsewhere, as in a log, it holds no secret.
+
+    Args:
+        login: what the server wants; one that is not kept in `home` is never shown.
+    """
+    if not login or login != logins.kept(home) or not output.isatty():
+        return address
+    return f"{address}{ENTRANCE}#{quote(login, safe=':')}"
 
 
 def answers(url: str) -> bool:
@@ -170,13 +207,15 @@ def prefect_server(home: Home) -> Iterator[Callable[[], str]]:
         PercasymError: `home` cannot be written to; from that function, if the server does not come up.
     """
     prepare(home)
-    if given := os.environ.get("PREFECT_API_URL"):
-        yield lambda: _given(given.removesuffix("/api"))
-        return
-    if up := running(home):
+    given = os.environ.get("PREFECT_API_URL")
+    if (up := running(home)) and given in (None, "", f"{up.prefect}/api"):
         use_prefect(home, up.prefect)
-        os.environ.setdefault("MLFLOW_TRACKING_URI", up.mlflow)
+        if os.environ.setdefault("MLFLOW_TRACKING_URI", up.mlflow) == up.mlflow:
+            os.environ |= mlflow_login(home)
         yield lambda: _given(up.prefect)
+        return
+    if given:
+        yield lambda: _given(given.removesuffix("/api"))
         return
     server = prefect(home, LOOPBACK, port := free_port())
     address = f"http://{LOOPBACK}:{port}"
@@ -247,7 +286,24 @@ def _given(address: str) -> str:
         if time.monotonic() > deadline:
             raise PercasymError(f"there is no Prefect server at {address}: see PREFECT_API_URL")
         time.sleep(0.1)
+    if _refused(f"{address}/api/admin/version", os.environ.get("PREFECT_API_AUTH_STRING", "")):
+        raise PercasymError(
+            f"the Prefect server at {address} wants another login: set PREFECT_API_AUTH_STRING=USER:PASSWORD"
+        )
     return address
+
+
+def _refused(url: str, login: str) -> bool:
+    request = urllib.request.Request(url)
+    if login:
+        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=FAREWELL):
+            return False
+    except urllib.error.HTTPError as error:
+        return error.code in (401, 403)
+    except OSError:
+        return False
 
 
 def _reachable(host: str) -> str:

@@ -6,19 +6,37 @@ not be imported before its settings are made.
 """
 
 import os
+import platform
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 from filelock import Timeout
 
-from flows.server import LOOPBACK, Server, Up, answers, keep, prefect, prepare, running, up_lock, use_prefect
+from flows.server import (
+    HOSTS,
+    LOCAL,
+    LOOPBACK,
+    Server,
+    Up,
+    answers,
+    keep,
+    mlflow_login,
+    prefect,
+    prepare,
+    running,
+    up_lock,
+    use_prefect,
+)
+from percasym import logins
 from percasym.errors import PercasymError
 from percasym.home import Home
 
 MIN_PASSWORD = 12  # characters that MLflow wants
+EVERYWHERE = ("0.0.0.0", "::")  # stand for all addresses of this machine
 PASSWORDS = ("PREFECT_SERVER_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD")
 
 
@@ -29,6 +47,7 @@ def up(
     mlflow_port: int,
     devices: int,
     reevaluate: str,
+    names: Sequence[str],
     ready: Callable[[Up], None],
 ) -> None:
     """Keeps the servers up until it is interrupted.
@@ -37,6 +56,7 @@ def up(
         host: address that both listen at; others than loopback want passwords.
         devices: GPUs that all flows share; 0: as many as there are.
         reevaluate: when models are evaluated again: a cron line, or an interval such as 6h; empty: never.
+        names: by which others reach both, besides the address and the name of this machine.
         ready: is called once all of them answer.
 
     Raises:
@@ -58,14 +78,15 @@ def up(
         home.up.unlink(missing_ok=True)
         for port, option in ((prefect_port, "--prefect-port"), (mlflow_port, "--mlflow-port")):
             _check_port(host, port, option)
-        name = host if host not in ("0.0.0.0", "::") else LOOPBACK
+        name = host if host not in EVERYWHERE else LOOPBACK
         found = Up(
             pid=os.getpid(), prefect=f"http://{name}:{prefect_port}", mlflow=f"http://{name}:{mlflow_port}"
         )
         use_prefect(home, found.prefect)
+        names = [*_names(host), *names]
         servers += [
-            prefect(home, host, prefect_port),
-            _mlflow(home, host, mlflow_port, found),
+            prefect(home, host, prefect_port, names),
+            _mlflow(home, host, mlflow_port, names, found),
             _deployments(home, found, devices, reevaluate),
         ]
         for server in servers:
@@ -98,27 +119,20 @@ def check(home: Home) -> dict[str, str | None]:
     }
 
 
-def _mlflow(home: Home, host: str, port: int, found: Up) -> Server:
+def _mlflow(home: Home, host: str, port: int, names: Sequence[str], found: Up) -> Server:
     command = ["mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{home.database}?timeout=60"]
     # Large files go straight to where they stay.
     command += ["--default-artifact-root", home.artifacts, "--no-serve-artifacts"]
-    environment = {}
-    if password := os.environ.get("MLFLOW_TRACKING_PASSWORD"):
-        if len(password) < MIN_PASSWORD:
-            raise PercasymError(f"MLFLOW_TRACKING_PASSWORD: MLflow wants at least {MIN_PASSWORD} characters")
-        if find_spec("flask_wtf") is None:
-            raise PercasymError("a password for MLflow needs Flask-WTF: pip install 'percasym[team]'")
-        command += ["--app-name", "basic-auth"]
-        settings = home.root / "mlflow-auth.ini"
-        users = str(home.root / "mlflow-users.db").replace("%", "%%")  # % begins a reference in such a file
-        settings.write_text(AUTHENTICATION.format(database=users))
-        environment = {
-            "MLFLOW_AUTH_CONFIG_PATH": str(settings),
-            "MLFLOW_AUTH_ADMIN_USERNAME": os.environ.get("MLFLOW_TRACKING_USERNAME", "admin"),
-            "MLFLOW_AUTH_ADMIN_PASSWORD": password,
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": os.urandom(32).hex(),
-        }
+    if host != LOOPBACK:  # on loopback it has the right ones by itself
+        command += ["--allowed-hosts", ",".join(f"{name},{name}:*" for name in names)]
+        command += ["--cors-allowed-origins", ",".join(f"*://{name},*://{name}:*" for name in names)]
+    environment = {**mlflow_login(home), HOSTS: ",".join(names)}
+    if logins.of_mlflow() in ("", logins.login(home)):
+        command += ["--app-name", "percasym"]
+    else:
+        command += ["--app-name", "percasym-users"]
+        environment |= _users(home, environment["MLFLOW_TRACKING_USERNAME"])
     return Server(
         "MLflow's server",
         command,
@@ -126,6 +140,24 @@ def _mlflow(home: Home, host: str, port: int, found: Up) -> Server:
         lambda: answers(f"{found.mlflow}/health"),
         environment,
     )
+
+
+def _users(home: Home, admin: str) -> dict[str, str]:
+    """The environment in which MLflow's server has users of its own; `admin` gets our password."""
+    password = os.environ["MLFLOW_TRACKING_PASSWORD"]
+    if len(password) < MIN_PASSWORD:
+        raise PercasymError(f"MLFLOW_TRACKING_PASSWORD: MLflow wants at least {MIN_PASSWORD} characters")
+    if find_spec("flask_wtf") is None:
+        raise PercasymError("a password for MLflow needs Flask-WTF: pip install 'percasym[team]'")
+    settings = home.root / "mlflow-auth.ini"
+    users = str(home.root / "mlflow-users.db").replace("%", "%%")  # % begins a reference in such a file
+    settings.write_text(AUTHENTICATION.format(database=users))
+    return {
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+        "MLFLOW_AUTH_ADMIN_USERNAME": admin,
+        "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": os.urandom(32).hex(),
+    }
 
 
 AUTHENTICATION = """[mlflow]
@@ -143,7 +175,25 @@ def _deployments(home: Home, found: Up, devices: int, reevaluate: str) -> Server
         command,
         _serving_log(home),
         lambda: _serving(home),
-        {"MLFLOW_TRACKING_URI": found.mlflow},
+        {"MLFLOW_TRACKING_URI": found.mlflow, **mlflow_login(home)},
+    )
+
+
+def _names(host: str) -> list[str]:
+    """Names by which this machine is reached at that address."""
+    if host == LOOPBACK:
+        return list(LOCAL)
+    if host not in EVERYWHERE:
+        return [*LOCAL, host]
+    addresses = (address for found in psutil.net_if_addrs().values() for address in found)
+    return list(
+        dict.fromkeys(
+            [
+                *LOCAL,
+                platform.node(),
+                *(address.address for address in addresses if address.family == socket.AF_INET),
+            ]
+        )
     )
 
 

@@ -76,6 +76,11 @@ class Home:
         return self.root / "up.json"
 
     @property
+    def login(self) -> Path:
+        """USER:PASSWORD of the servers of this home, for its owner's eyes only."""
+        return self.root / "login"
+
+    @property
     def serving(self) -> Path:
         """Written by the process that runs deployments when it is ready: its process id."""
         return self.root / "serving.pid"

@@ -6,6 +6,7 @@ import os
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from importlib.metadata import version
@@ -13,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import psutil
 
+from percasym import logins
+from percasym.errors import PercasymError
 from percasym.home import Home
 
 PATIENCE = 2.0  # seconds
@@ -40,17 +43,22 @@ def servers(home: Home) -> list[Server]:
     up = _up(home)
     prefect = os.environ.get("PREFECT_API_URL") or (f"{up['prefect']}/api" if "prefect" in up else "")
     mlflow = os.environ.get("MLFLOW_TRACKING_URI") or up.get("mlflow", "")
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME", "admin")
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    login = os.environ.get("PREFECT_API_AUTH_STRING") or os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    own = _own(home, up)
     return [
-        _ask("Prefect", prefect, "/health", "/admin/version", login, "PREFECT_API_AUTH_STRING=USER:PASSWORD"),
+        _ask(
+            "Prefect",
+            prefect,
+            "/health",
+            "/admin/version",
+            logins.of_prefect() or own.get(prefect.removesuffix("/api"), ""),
+            "PREFECT_API_AUTH_STRING=USER:PASSWORD",
+        ),
         _ask(
             "MLflow",
             mlflow,
             "/health",
             "/version",
-            f"{user}:{password}" if password else None,
+            logins.of_mlflow() or own.get(mlflow, ""),
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         ),
     ]
@@ -70,7 +78,18 @@ def _up(home: Home) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _ask(name: str, address: str, health: str, about: str, login: str | None, variables: str) -> Server:
+def _own(home: Home, up: Mapping[str, str]) -> dict[str, str]:
+    """The login that `home` keeps, by the addresses that may get it: those of `percasym up`."""
+    if not up or abandoned(home):  # whoever listens there now may be anybody
+        return {}
+    try:
+        login = logins.kept(home)
+    except PercasymError:
+        return {}
+    return {address: login for name in ("prefect", "mlflow") if (address := up.get(name))}
+
+
+def _ask(name: str, address: str, health: str, about: str, login: str, variables: str) -> Server:
     shown = masked(address)
     if not address:
         return Server(name, "", "")

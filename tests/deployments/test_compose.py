@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "deployments"
-SECRETS = ("POSTGRES_PASSWORD", "AWS_SECRET_ACCESS_KEY", "PREFECT_AUTH")
+SECRETS = ("POSTGRES_PASSWORD", "AWS_SECRET_ACCESS_KEY", "PREFECT_AUTH", "MLFLOW_PASSWORD")
 
 
 def compose() -> list[str]:
@@ -72,6 +72,16 @@ def test_servers_listen_on_loopback_and_say_how_they_are(services: dict[str, Any
         "postgres",
         "store",
     }
+
+
+def test_servers_are_behind_the_guard_and_answer_to_the_names_that_they_have(
+    services: dict[str, Any],
+) -> None:
+    assert "flows.guard:prefect_app" in services["prefect"]["command"]
+    assert "--app-name=percasym" in services["mlflow"]["command"]
+    for name in ("prefect", "mlflow"):
+        names = services[name]["environment"]["PERCASYM_SERVER_HOSTS"]
+        assert set(names.split(",")) == {name, "localhost", "127.0.0.1"}
 
 
 def test_artifacts_go_past_mlflow(services: dict[str, Any]) -> None:

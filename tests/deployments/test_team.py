@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fixtures.team import BUCKET, Team, team
+from fixtures.team import BUCKET, LOGIN, Team, team
 from fixtures.tiny import form
 from mlflow import MlflowClient
 
@@ -34,7 +34,7 @@ def first(servers: Team) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def mlflow(servers: Team) -> MlflowClient:
-    return MlflowClient(servers.mlflow_address)
+    return MlflowClient(servers.mlflow_entry)
 
 
 def endings(servers: Team, run: str) -> dict[str, str]:
@@ -79,7 +79,13 @@ def test_setting_up_again_changes_nothing(servers: Team) -> None:
 
 
 def test_nobody_gets_in_without_the_login(servers: Team) -> None:
-    assert httpx.post(f"{servers.api}/deployments/filter", json={}).status_code == 401
+    assert (
+        httpx.post(f"{servers.api}/deployments/filter", json={}, headers=servers.token()).status_code == 401
+    )
+    search = f"{servers.mlflow_address}/api/2.0/mlflow/experiments/search?max_results=1"
+    assert httpx.get(search).status_code == 401
+    assert httpx.get(search, auth=LOGIN).status_code == 200
+    assert httpx.get(search, auth=LOGIN, headers={"origin": "http://foreign.example"}).status_code == 403
 
 
 def test_a_worker_completes_a_study(servers: Team, first: dict[str, Any]) -> None:
@@ -112,7 +118,7 @@ def test_mlflow_shows_the_report_to_a_browser(
     assert experiment is not None
     (report,) = mlflow.search_runs([experiment.experiment_id], "tags.stage = 'report'")
     page = httpx.get(
-        f"{servers.mlflow_address}/get-artifact",
+        f"{servers.mlflow_entry}/get-artifact",
         params={"path": "report.html", "run_uuid": report.info.run_id},
         timeout=60,
     )
@@ -141,7 +147,7 @@ def test_what_was_killed_comes_back_with_its_data(servers: Team, first: dict[str
     server.kill()
     server.start()
     if name == "mlflow":
-        client = MlflowClient(servers.mlflow_address)
+        client = MlflowClient(servers.mlflow_entry)
         assert client.get_experiment_by_name("percasym") is not None
     else:
         assert servers.finished(first["id"], 60.0)["state"]["type"] == "COMPLETED"

@@ -4,9 +4,12 @@ With PERCASYM_SCREENSHOTS=docs/images the pictures of the documentation are made
 """
 
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from fixtures.up import Running, running_up
 
@@ -37,6 +40,11 @@ def page() -> Iterator[playwright.Page]:
         browser.close()
 
 
+def enter(page: playwright.Page, link: str) -> None:
+    page.goto(link)
+    page.wait_for_url(lambda url: "/enter" not in url)
+
+
 def picture(page: playwright.Page, name: str) -> None:
     if folder := os.environ.get("PERCASYM_SCREENSHOTS"):
         page.wait_for_timeout(2_000)  # animations
@@ -54,6 +62,7 @@ def fill_list(page: playwright.Page, name: str, *values: str) -> None:
 
 
 def test_a_study_from_the_form_to_the_comparison(up: Running, page: playwright.Page) -> None:
+    enter(page, up.entrance(up.prefect))
     page.goto(f"{up.prefect}/deployments")
     page.get_by_role("link", name="study", exact=True).first.click()
     page.get_by_role("button", name="Run", exact=True).click()
@@ -80,6 +89,7 @@ def test_a_study_from_the_form_to_the_comparison(up: Running, page: playwright.P
     page.locator("a[href*='/artifacts/artifact/']").first.click()
     page.get_by_text("a_p", exact=True).first.wait_for()
 
+    enter(page, up.entrance(up.mlflow))
     page.goto(f"{up.mlflow}/#/experiments/1/runs?workflowType=machine_learning")
     search = page.get_by_placeholder("metrics.rmse")
     search.fill("tags.stage = 'evaluate' and tags.study = 'browsed'")
@@ -95,3 +105,14 @@ def test_a_study_from_the_form_to_the_comparison(up: Running, page: playwright.P
         page.get_by_role("link", name=figure, exact=True).wait_for()
     page.get_by_role("link", name="a", exact=True).scroll_into_view_if_needed()
     picture(page, "mlflow-comparison")
+
+
+def test_the_secret_of_the_links_is_in_one_file_and_on_no_command_line(up: Running) -> None:
+    secret = up.login.partition(":")[2]
+    files = [path for path in up.home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert files == [up.home / "login"]
+    assert stat.S_IMODE(files[0].stat().st_mode) == 0o600
+    process = psutil.Process(up.process.pid)
+    for one in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            assert secret not in " ".join(one.cmdline())

@@ -234,11 +234,16 @@ def test_servers_of_percasym_up_are_asked_and_what_a_killed_one_left_is_told(
     (tmp_path / "up.json").write_text(json.dumps(up))
     found = examine(Home(tmp_path), SMALL)
     assert check(found, "MLflow").found.startswith(address)
+    assert "it asks for a user and a password" in check(found, "Prefect").found
+    (tmp_path / "login").write_text("me:s3cret\n")
+    assert check(examine(Home(tmp_path), SMALL), "Prefect").state == "ok"
     assert not [check for check in found.checks if check.name == "percasym up"]
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     (tmp_path / "up.json").write_text(json.dumps({**up, "pid": ended.pid}))
-    assert check(examine(Home(tmp_path), SMALL), "percasym up").state == "warning"
+    found = examine(Home(tmp_path), SMALL)
+    assert check(found, "percasym up").state == "warning"
+    assert "it asks for a user and a password" in check(found, "Prefect").found  # who listens may be anybody
     (tmp_path / "up.json").write_text("half")
     assert check(examine(Home(tmp_path), SMALL), "Prefect").found.startswith("no server runs")
 
