@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.console import HomeFolder
+from percasym.allowed import allow
 from percasym.home import DEFAULT, VARIABLE, Home
 
 commands = typer.Typer()
@@ -29,9 +30,19 @@ def up(
     reevaluate: Annotated[
         str, typer.Option(help="When to measure registered models again: 6h, or a cron line; empty: never.")
     ] = "",
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="NAME",
+            help="File, folder, address (http://host:8000) or override of verl's that forms may name. "
+            "May be repeated; see docs/security.md.",
+        ),
+    ] = None,
 ) -> None:
     """Run the Prefect UI, the MLflow UI and what is started from them, until Ctrl-C."""
     os.environ[VARIABLE] = str(home)
+    allow(allowed or [])
     from flows.server import Up
     from flows.up import check as look
     from flows.up import up as keep_up

@@ -26,6 +26,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from percasym.allowed import check_artifact
 from percasym.errors import PercasymError
 from percasym.home import Home
 
@@ -276,6 +277,8 @@ def local_path(uri: str) -> Path:
 
 def fetch(uri: str, folder: Path) -> Path:
     """The artifact at `uri` as a local folder: itself if it is one, else a download kept in `folder`."""
+    root = Home.current().artifacts
+    check_artifact(*(str(local_path(one)) if is_local(one) else one for one in (uri, root)))
     if is_local(uri):
         return local_path(uri)
     folder.parent.mkdir(parents=True, exist_ok=True)
