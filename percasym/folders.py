@@ -1,4 +1,4 @@
-"""A new folder, whole or not at all."""
+"""Folders: a new one is made whole or not at all, and one from elsewhere holds what is in it."""
 
 import os
 import shutil
@@ -34,6 +34,11 @@ def new_folder(target: str | Path) -> Iterator[Path]:
         raise PercasymError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def leads_out(path: Path, *folders: Path) -> bool:
+    """Whether a path is, or passes through, a symbolic link to what is in none of `folders`."""
+    return not any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 def _remove_leftovers(target: Path) -> None:
