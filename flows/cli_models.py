@@ -1,6 +1,7 @@
 """Commands about models and their responses; nothing is trained."""
 
 import json
+import os
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -108,7 +109,9 @@ def adopt(
 @commands.command()
 def serve(
     model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub id.")],
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; others than loopback want PERCASYM_API_KEY.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: a free one.")] = 8000,
     precision: Precision = "auto",
     batch_size: AtOnce = 128,
@@ -116,8 +119,8 @@ def serve(
     tensor_parallel: TensorParallel = 1,
     data_parallel: DataParallel = 1,
 ) -> None:
-    """Serve a model with vLLM, until Ctrl-C."""
-    from percasym.engines.config import EngineConfig
+    """Serve a model with vLLM, until Ctrl-C. With the key in PERCASYM_API_KEY, if there is one."""
+    from percasym.engines.config import KEY, EngineConfig
     from percasym.engines.serving import serving
 
     config = EngineConfig.model_validate(
@@ -132,7 +135,8 @@ def serve(
         }
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), serving(config, host, port) as address:
+    key = os.environ.get(KEY, "")
+    with suppress(KeyboardInterrupt), serving(config, host, port, key=key) as address:
         typer.echo(f"{model} is served at {address} (Ctrl-C ends it)")
         signal.pause()
 

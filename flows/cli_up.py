@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.console import HomeFolder
+from percasym.allowed import allow
 from percasym.home import DEFAULT, VARIABLE, Home
 
 commands = typer.Typer()
@@ -33,12 +34,22 @@ def up(
     allowed_hosts: Annotated[
         str, typer.Option(help="Further names by which others reach this machine, by commas.")
     ] = "",
+    allowed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="NAME",
+            help="File, folder, address (http://host:8000) or override of verl's that forms may name. "
+            "May be repeated; see docs/security.md.",
+        ),
+    ] = None,
 ) -> None:
     """Run the Prefect UI, the MLflow UI and what is started from them, until Ctrl-C.
 
     On a terminal the addresses that are printed log in whoever opens them.
     """
     os.environ[VARIABLE] = str(home)
+    allow(allowed or [])
     from flows.server import Up, link
     from flows.up import check as look
     from flows.up import up as keep_up

@@ -1,10 +1,12 @@
 """The flows as a person starts them from the Prefect UI: forms of few flat fields.
 
 A field that is left as it is stands for what the preset says. Every setting of `StudyConfig` can be changed
-by a line of `settings`, as after `--set` on the command line. The UI shows what the docstrings say.
+by a line of `settings`, as after `--set` on the command line, but what a form names has to be allowed by
+whoever started the servers (percasym.allowed). The UI shows what the docstrings say.
 """
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Annotated, Any, Literal
 
 from prefect import Flow
@@ -16,6 +18,7 @@ from flows import reevaluate as reevaluation
 from flows import report as reporting
 from flows import study as studying
 from flows.sweep import GRID
+from percasym.allowed import Names, check, confined
 from percasym.config import StudyConfig
 from percasym.presets import load_preset, parse_settings
 
@@ -42,8 +45,13 @@ def _form(run_name: str | Callable[[], str] | None = None) -> Callable[[Callable
     """Makes a flow of a function; deployments show the first line of its docstring."""
 
     def form(function: Callable[..., Any]) -> Flow[..., Any]:
+        @wraps(function)
+        def filled_in(*args: Any, **kwargs: Any) -> Any:
+            with confined():
+                return function(*args, **kwargs)
+
         says = (function.__doc__ or "").partition("\n")[0]
-        return Flow(function, name=function.__name__, description=says, flow_run_name=run_name)
+        return Flow(filled_in, name=function.__name__, description=says, flow_run_name=run_name)
 
     return form
 
@@ -85,7 +93,8 @@ def study(
         test_items: Puzzles to measure on. 0: as the preset.
         sft_steps: Optimizer steps of fine-tuning, for each arm. 0: as the preset.
         settings: Other settings, each as field=value, such as rl_steps=100 or puzzle_options.blanks_low=4;
-            `percasym presets mini` lists the fields.
+            `percasym presets mini` lists the fields. Files, folders and addresses have to be allowed, by
+            `percasym up --allow`.
     """
     fields: dict[str, Any] = {"name": name, "model": model, "arms": arms, "rl_arms": rewards}
     fields |= {"train_items": train_items, "test_items": test_items, "sft_steps": sft_steps}
@@ -140,6 +149,7 @@ def evaluate(
         engine: What generates the responses.
         settings: Other settings, each as field=value; `percasym presets mini` lists the fields.
     """
+    check(Names.MODEL, model)
     fields: dict[str, Any] = {"test_items": test_items, "engine": "" if engine == AS_PRESET else engine}
     return evaluation.evaluate.fn(_config(preset, seed, puzzle, settings, **fields), model)
 

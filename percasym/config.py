@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError, model_validator
 
+from percasym.allowed import NotAllowed, check_settings
 from percasym.errors import PercasymError
 from percasym.grpo.verl.config import check_reach
 from percasym.sections import (
@@ -36,9 +37,12 @@ class StudyConfig(MachineSection, Experiment):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        check_settings(self, known=("base", *self.arms))  # before anything that they name is looked at
         try:
             for arm in self.arms:
                 parse_weighting(arm)
+        except NotAllowed:
+            raise
         except PercasymError as error:
             raise ValueError(str(error)) from None
         if len(set(self.arms)) < len(self.arms) or len(set(self.rl_arms)) < len(self.rl_arms):
@@ -66,6 +70,8 @@ class StudyConfig(MachineSection, Experiment):
                 for reward in self.rl_arms:
                     check_reach(reward, self.rl_credit, self.lora_rank)
             self.load_puzzle(self.style)
+        except NotAllowed:
+            raise
         except PercasymError as error:
             raise ValueError(str(error)) from None
         return self

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from percasym.allowed import check_path
 from percasym.errors import PercasymError
 
 T = TypeVar("T")
@@ -17,8 +18,10 @@ def load_class(name: str, base: type[T]) -> type[T]:
 
     Raises:
         PercasymError: no such file, one that fails, or a class that is missing or is no subclass of `base`.
+        NotAllowed: a form names a file that nobody has allowed.
     """
     path, _, class_name = name.rpartition(":")
+    check_path(path)
     found = getattr(_module(path), class_name, None)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise PercasymError(f"{path} has no class {class_name!r} that is a {base.__module__}.{base.__name__}")
@@ -30,8 +33,10 @@ def load_function(name: str) -> Callable[..., Any]:
 
     Raises:
         PercasymError: no such file, one that fails, or one without that function.
+        NotAllowed: a form names a file that nobody has allowed.
     """
     path, _, function = name.rpartition(":")
+    check_path(path)
     found = getattr(_module(path), function, None)
     if not callable(found):
         raise PercasymError(f"{path} has no function {function!r}")

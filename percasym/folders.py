@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, or twice."""
+"""Files and folders: there whole or not at all, twice, or within a folder from elsewhere."""
 
 import errno
 import json
@@ -123,6 +123,11 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def leads_out(path: Path, *folders: Path) -> bool:
+    """Whether a path is, or passes through, a symbolic link to what is in none of `folders`."""
+    return not any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
 
 
 def _link(source: str | Path, target: str | Path) -> None:

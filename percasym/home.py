@@ -2,7 +2,10 @@
 
 import os
 import re
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from percasym.errors import PercasymError
@@ -23,6 +26,9 @@ class Home:
     def current(cls) -> "Home":
         """The home folder of this process.
 
+        It is closed to other users of the machine but the group's, as is all that this process and its
+        children write from now on.
+
         Raises:
             PercasymError: MLflow or Prefect would take its path for another one.
         """
@@ -33,7 +39,11 @@ class Home:
                     f"{path!r} cannot keep studies, as it has a ?, a % before two digits or what cannot be "
                     "printed, where others read a path in another way: name another folder"
                 )
-        return cls(root)
+        home = cls(root)
+        _mask_others()
+        _shut_out_others(home.root)
+        _shut_out_others(home.database)
+        return home
 
     @property
     def writable(self) -> bool:
@@ -88,3 +98,16 @@ class Home:
     @property
     def locks(self) -> Path:
         return self.root / "locks"
+
+
+@cache  # once a process: between the two calls other threads would write with another mask
+def _mask_others() -> None:
+    os.umask(os.umask(stat.S_IRWXO) | stat.S_IRWXO)
+
+
+def _shut_out_others(path: Path) -> None:
+    """Takes others' rights to what is there already, if it is ours; a folder such as /tmp stays as it is."""
+    with suppress(OSError):
+        mode = path.stat().st_mode
+        if mode & stat.S_IRWXO and not mode & stat.S_ISVTX:
+            path.chmod(stat.S_IMODE(mode) & ~stat.S_IRWXO)

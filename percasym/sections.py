@@ -1,13 +1,15 @@
 """The sections of a study's settings: what each stage may look at.
 
 A stage takes the sections that it needs and is repeated when one of their fields changes, so a field belongs
-in the smallest section that every stage using it shares.
+in the smallest section that every stage using it shares. A field that holds text says what this names, by
+which forms refuse what nobody has allowed (percasym.allowed).
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from percasym.allowed import Names
 from percasym.engines import LONGEST
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.rewards import parse_reward
@@ -23,10 +25,10 @@ class PuzzleSection(Section):
     """Which puzzles, how large, and how they are written."""
 
     seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
-    puzzle: str = Field(
+    puzzle: Annotated[str, Names.CODE] = Field(
         "sudoku", description="sudoku, graph_coloring, or path/to/file.py:Class for one of your own."
     )
-    puzzle_options: dict[str, Knob] = Field(
+    puzzle_options: Annotated[dict[str, Knob], Names.NOTHING] = Field(
         default_factory=dict,
         description="Size and difficulty of the puzzle, e.g. rows and cols of a Sudoku's boxes.",
     )
@@ -52,7 +54,7 @@ class PuzzleSection(Section):
 class DataSection(PuzzleSection):
     """The data set that the model is post-trained and measured on."""
 
-    style: str = Field(
+    style: Annotated[str, Names.NOTHING] = Field(
         "paper", description="How images are drawn: clean, paper, varied, hard; hard:0.5 is half way there."
     )
     train_items: int = Field(10_000, ge=1, le=10_000_000, description="Items to post-train on.")
@@ -80,10 +82,10 @@ class TeacherSection(Section):
 class DistillSection(PuzzleSection, TeacherSection):
     """Who writes responses, and which are chosen."""
 
-    teacher: str = Field(
+    teacher: Annotated[str, Names.MODEL] = Field(
         "", description="A language model: a folder or a Hub id, e.g. Qwen/Qwen3-32B; empty: a solver."
     )
-    teacher_prompt: str = Field(
+    teacher_prompt: Annotated[str, Names.FILE] = Field(
         "", description="A text file with {query} and {perception} that the model is asked with; empty: ours."
     )
     teacher_temperature: float = Field(0.6, ge=0, le=10, description="Of the model's sampling.")
@@ -124,7 +126,7 @@ class MachineSection(Section):
     )
     tensor_parallel: int = Field(1, ge=1, le=64, description="GPUs that share one copy of a model in vLLM.")
     data_parallel: int = Field(1, ge=1, le=1024, description="Copies of a model that vLLM runs side by side.")
-    teacher_server: str = Field(
+    teacher_server: Annotated[str, Names.ADDRESS] = Field(
         "", description="Address of the teacher's server, as http://host:8000/v1; empty: vLLM starts one."
     )
 
@@ -165,10 +167,10 @@ class EvaluationSection(Section):
 class BaseSection(PuzzleSection, TeacherSection, TrainerSection, EvaluationSection):
     """The model before post-training: a checkpoint, or a miniature that is built and pre-trained here."""
 
-    model: str = Field(
+    model: Annotated[str, Names.MODEL] = Field(
         "", description="A folder or a Hub id, e.g. Qwen/Qwen3-VL-2B-Instruct; empty: a miniature."
     )
-    system_prompt: str = Field(
+    system_prompt: Annotated[str, Names.NOTHING] = Field(
         "", max_length=20_000, description="Written into the model's chat template; empty: as it comes."
     )
     min_pixels: int = Field(
@@ -192,7 +194,7 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection, EvaluationSecti
     vision_layers: int = Field(2, ge=1, le=64, description="Layers of the miniature's vision tower.")
     vision_heads: int = Field(4, ge=1, le=64, description="Attention heads of the miniature's vision tower.")
     vision_mlp_size: int = Field(128, ge=16, le=16_384, description="Inner width of the vision tower's MLP.")
-    pretrain_options: dict[str, Knob] = Field(
+    pretrain_options: Annotated[dict[str, Knob], Names.NOTHING] = Field(
         default_factory=dict,
         description="Puzzle options that differ in pre-training; easier puzzles are learnt from sooner.",
     )
@@ -274,7 +276,7 @@ class RLSection(PostTrainingSection, GroupSection):
     rl_normalisation: Literal["grpo", "dr_grpo", "dapo"] = Field(
         "grpo", description="How rewards and lengths are normalised."
     )
-    rl_overrides: list[str] = Field(
+    rl_overrides: Annotated[list[str], Names.OVERRIDE] = Field(
         default=[], max_length=64, description="Overrides of verl's own settings, each as name=value."
     )
     rl_credit: Literal["response", "span"] = Field(
@@ -285,21 +287,25 @@ class RLSection(PostTrainingSection, GroupSection):
 class NameSection(Section):
     """What is compared, and under which name."""
 
-    name: str = Field("study", pattern=r"^\w[\w.-]{0,63}$", description="What the study is called in MLflow.")
-    arms: list[str] = Field(
+    name: Annotated[str, Names.NOTHING] = Field(
+        "study", pattern=r"^\w[\w.-]{0,63}$", description="What the study is called in MLflow."
+    )
+    arms: Annotated[list[str], Names.CODE] = Field(
         default=["token_mean", "fixed:0.5", "ngdiff"],
         min_length=1,
         max_length=64,
         description="Losses to compare: token_mean, fixed:0.5 (0 to 1), ngdiff, dwa, uncertainty, pcgrad.",
     )
-    rl_arms: list[str] = Field(
+    rl_arms: Annotated[list[str], Names.CODE] = Field(
         default=[],
         max_length=64,
         description="Rewards to compare: outcome, perception_aware:0.5 (0 to 1), surrogate:agreement:0.5, "
         "surrogate:best:0.5 (the audit's first); none: no GRPO.",
     )
-    rl_from: str = Field("token_mean", description="The arm that GRPO starts from, or base.")
-    rl_teacher: str = Field(
+    rl_from: Annotated[str, Names.NOTHING] = Field(
+        "token_mean", description="The arm that GRPO starts from, or base."
+    )
+    rl_teacher: Annotated[str, Names.MODEL] = Field(
         "",
         description="Captions for surrogate:teacher:0.5: an arm, base, a folder or a Hub id; empty: nobody.",
     )

@@ -27,6 +27,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from percasym.allowed import check_artifact
 from percasym.errors import PercasymError
 from percasym.home import Home
 from percasym.seals import Damaged, check
@@ -317,6 +318,8 @@ def fetch(uri: str, folder: Path) -> Path:
     Raises:
         Damaged: it is not what it was when it was made.
     """
+    root = Home.current().artifacts
+    check_artifact(*(str(local_path(one)) if is_local(one) else one for one in (uri, root)))
     if is_local(uri):
         folder = local_path(uri)
         check(folder)

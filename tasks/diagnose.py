@@ -5,7 +5,7 @@ from pathlib import Path
 
 from percasym.sections import Section
 from tasks.records import model_records, sweep_points
-from tasks.show import show_markdown
+from tasks.show import plain, show_markdown
 from tasks.stage import Work, stage
 
 DIAGNOSIS = "diagnosis.json"
@@ -26,4 +26,4 @@ def diagnose(
     models = model_records(results, trainings, start, best)
     diagnosis = account_for(models, data, "test", sweep_points(results))
     (work.folder / DIAGNOSIS).write_text(json.dumps(diagnosis, indent=2))
-    show_markdown("diagnosis", diagnosis["headline"])
+    show_markdown("diagnosis", plain(diagnosis["headline"]))

@@ -88,6 +88,7 @@ def _teacher(work: Work, config: DistillSection) -> Iterator[Any]:
         return {
             "model": {
                 "engine": engine.model_copy(update={"server": address}).model_dump(mode="json"),
+                "own": not work.machine.teacher_server,
                 "prompt": prompt,
                 "journal": str(Home.current().teachers / asked / f"{shard:05}.jsonl"),
                 **sampling,

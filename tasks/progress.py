@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple, TypeVar
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 
+from tasks.show import plain
+
 PERIOD = 3.0  # seconds between two updates of an artifact: each is a request to the server
 
 T = TypeVar("T")
@@ -49,7 +51,7 @@ class Progress:
             return
         self._told = time.monotonic()
         if self._artifact is None:
-            description = f"{self.stage} {self.label}".strip()
+            description = plain(f"{self.stage} {self.label}")
             self._artifact = create_progress_artifact(100 * share, description=description)
         else:
             update_progress_artifact(self._artifact, progress=100 * share)  # type: ignore[arg-type]

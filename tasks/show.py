@@ -1,4 +1,8 @@
-"""What a person would look at, left as artifacts on the run's page in the Prefect UI."""
+"""What a person would look at, left as artifacts on the run's page in the Prefect UI.
+
+Prefect shows Markdown with HTML in it, so what models write and users name is escaped: as `plain` amid a
+line, in a `_block` where it has lines of its own.
+"""
 
 import base64
 import html
@@ -14,6 +18,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from percasym.metrics import READING
 
 SAMPLES = 4
+PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 LARGE = 240  # px; the images of miniatures are small
 FIGURES = ("accuracy", "differences", "training_curves", "share_curves", "trade_off", "causes")
 
@@ -24,18 +29,27 @@ def show_markdown(key: str, text: str) -> None:
 
 def show_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:
     create_table_artifact(
-        [{k: _cell(v) for k, v in row.items()} for row in rows], key=_key(key), description=description
+        [{k: _cell(v) for k, v in row.items()} for row in rows], key=_key(key), description=plain(description)
     )
+
+
+def plain(text: str) -> str:
+    """Text as one line that is read as nothing else, neither as Markdown nor as HTML."""
+    return PUNCTUATION.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def _block(text: str) -> str:
+    """Text as it is; in such a block nothing is read as Markdown, not even behind an empty line."""
+    return f"<pre style='white-space: pre-wrap'>{html.escape(text)}</pre>"
 
 
 def show_samples(folder: Path, split: str, title: str) -> None:
     """The first images of a split, each beside its p*."""
     from percasym.datasets import iter_split
 
-    parts = [f"### {title}"]
+    parts = [f"### {plain(title)}"]
     for row in islice(iter_split(folder, split), SAMPLES):
-        image = f'<img src="{_data_url(row["image"])}" alt="{row["id"]}" width="{LARGE}">'
-        parts.append(f"{image}\n\n`{row['perception']}`")
+        parts += [_image(row["image"], row["id"]), _block(row["perception"])]
     show_markdown("samples", "\n\n".join(parts))
 
 
@@ -44,11 +58,8 @@ def show_response(folder: Path, split: str) -> None:
     from percasym.datasets import iter_split
 
     row = next(islice(iter_split(folder, split), 1))
-    text = html.escape(row["response"])
-    show_markdown(
-        "response",
-        f"### A response of the teacher\n\n{row['query']}\n\n<pre style='white-space: pre-wrap'>{text}</pre>",
-    )
+    parts = ["### A response of the teacher", _block(row["query"]), _block(row["response"])]
+    show_markdown("response", "\n\n".join(parts))
 
 
 def show_training(log: Path, arm: str) -> None:
@@ -76,18 +87,16 @@ def show_summary(summary: dict[str, Any], model: str) -> None:
 
 def show_failures(folder: Path, table: Sequence[Mapping[str, Any]], model: str, run: str) -> None:
     """The first failure of each cause in a table of samples, and where there are more to look at."""
-    parts = [f"### {html.escape(model)}: what went wrong"]
+    parts = [f"### {plain(model)}: what went wrong"]
     for cause in ("perception", "reasoning", "both", "format"):
         row = next((row for row in table if row["outcome"] == cause), None)
         if row is None:
             continue
         parts.append(f"**wrong: {cause}**")
         if "picture" in row:
-            picture = _data_url((folder / row["picture"]["filepath"]).read_bytes())
-            parts.append(f'<img src="{picture}" alt="" width="{LARGE}">')
+            parts.append(_image((folder / row["picture"]["filepath"]).read_bytes()))
         texts = "\n".join(f"{name:8} {row[name] or '(none)'}" for name in ("id", "p*", "caption", "answer"))
-        # In here nothing is read as Markdown, not even behind an empty line.
-        parts.append(f"<pre style='white-space: pre-wrap'>{html.escape(texts)}</pre>")
+        parts.append(_block(texts))
     parts.append(f"More of them: `gallery.html` and the table `samples.json` of the MLflow run `{run}`.")
     show_markdown(f"failures-{model}", "\n\n".join(parts))
 
@@ -97,9 +106,9 @@ def show_study(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, str],
     lines = ["| model | a | a_p | a_r |", "| --- | --- | --- | --- |"]
     for name, summary in summaries.items():
         figures = [_percent(summary[figure]) for figure in ("a", "a_p", "a_r")]
-        lines.append(f"| {name} | {' | '.join(figures)} |")
-    lines += ["", f"Report: `{report}`", "", "| stage | MLflow run |", "| --- | --- |"]
-    lines += [f"| {stage} | `{run}` |" for stage, run in runs.items()]
+        lines.append(f"| {plain(name)} | {' | '.join(figures)} |")
+    lines += ["", f"Report: {plain(report)}", "", "| stage | MLflow run |", "| --- | --- |"]
+    lines += [f"| {plain(stage)} | `{run}` |" for stage, run in runs.items()]
     show_markdown("study", "\n".join(lines))
 
 
@@ -117,6 +126,10 @@ def _percent(estimate: Mapping[str, float] | None) -> str:
     return f"{value:.1f} ({low:.1f} to {high:.1f})"
 
 
+def _image(png: bytes, says: str = "") -> str:
+    return f'<img src="{_data_url(png)}" alt="{html.escape(" ".join(says.split()))}" width="{LARGE}">'
+
+
 def _data_url(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
@@ -126,6 +139,9 @@ def _key(text: str) -> str:
 
 
 def _cell(value: Any) -> Any:
+    """Prefect reads the texts of a table as Markdown, each by itself."""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return json.dumps(value) if isinstance(value, dict | list) else value
+    if isinstance(value, dict | list):
+        value = json.dumps(value)
+    return plain(value) if isinstance(value, str) else value

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 # Plumbing: it brings a stage its settings and carries its result away, but has no part in what the result is.
 PLUMBING = {
     *(
+        "percasym.allowed",
         "percasym.config",
         "percasym.errors",
         "percasym.folders",

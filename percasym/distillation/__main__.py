@@ -34,6 +34,7 @@ class Model(BaseModel, frozen=True, extra="forbid"):
     """A language model as the teacher."""
 
     engine: EngineConfig = Field(description="The model, and the server that it is behind")
+    own: bool = Field(default=False, description="Whether that server is one of ours, which gets no key")
     prompt: str = Field(description="What it is asked, with {query} and {perception}")
     temperature: float = Field(default=0.6, ge=0, description="Of the sampling")
     top_p: float = Field(default=0.95, gt=0, le=1, description="Probability that is sampled from")
@@ -89,7 +90,7 @@ def _teacher(config: DistillationConfig) -> Iterator[Teacher]:
 
         @cache  # for the first question, as a shard of which all is known needs no server
         def engine() -> Engine:
-            return stack.enter_context(open_engine(model.engine))
+            return stack.enter_context(open_engine(model.engine, model.own))
 
         journal = stack.enter_context(Journal(model.journal))
         yield ModelTeacher(model.engine.model, engine, sampling, model.prompt, journal)

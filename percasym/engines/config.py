@@ -1,5 +1,6 @@
 """Which engine generates, and how it is laid out on the machine."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, Self
@@ -7,6 +8,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from percasym.engines.base import Engine
+
+KEY = "PERCASYM_API_KEY"  # an own variable: a key of OpenAI's must not go to whichever server is named
 
 EngineName = Literal["transformers", "vllm", "server"]
 
@@ -54,13 +57,18 @@ class EngineConfig(BaseModel, frozen=True, extra="forbid"):
         if self.server and self.engine != "server":
             raise ValueError("server= is an address for engine=server")
         if "@" in self.server:
-            raise ValueError("server: no passwords in addresses; a key goes into PERCASYM_API_KEY")
+            raise ValueError(f"server: no passwords in addresses; a key goes into {KEY}")
         return self
 
 
 @contextmanager
-def open_engine(config: EngineConfig) -> Iterator[Engine]:
+def open_engine(config: EngineConfig, own: bool = False) -> Iterator[Engine]:
     """The engine of `config`, and whatever it has to start, for as long as it is needed.
+
+    A server that the config names gets the key in the variable PERCASYM_API_KEY, if there is one.
+
+    Args:
+        own: whether the server that the config names is one of ours, which gets no key.
 
     Raises:
         PercasymError: the model is not there or cannot be loaded; vLLM is not installed; the server cannot be
@@ -76,7 +84,8 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
         from percasym.engines.serving import serving
 
         if config.server:
-            with server_engine(config, config.server) as engine:
+            key = "" if own else os.environ.get(KEY, "")
+            with server_engine(config, config.server, key) as engine:
                 yield engine
         else:
             with serving(config) as address, server_engine(config, address) as engine:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ import openai
 
 from percasym.engines.base import Completion, Request, Sampling, not_finite
 from percasym.engines.concurrent import complete
-from percasym.engines.config import EngineConfig
+from percasym.engines.config import KEY, EngineConfig
 from percasym.errors import PercasymError
 from percasym.images import encode_image
 from percasym.models import load_writer
@@ -21,7 +20,6 @@ from percasym.models.prompting import thought_opening
 from percasym.response import thinks, until
 from percasym.seeding import digest
 
-KEY = "PERCASYM_API_KEY"  # an own variable: a key of OpenAI's must not go to whichever server is named
 CONNECT_SECONDS = 10.0
 NOT_FINITE = "Out of range float values"  # what vLLM says of log-probabilities that are NaN
 
@@ -141,20 +139,25 @@ class ServerEngine:
 
 
 @contextmanager
-def server_engine(config: EngineConfig, address: str) -> Iterator[ServerEngine]:
+def server_engine(config: EngineConfig, address: str, key: str = "") -> Iterator[ServerEngine]:
     """The engine of the server at `address`, once it has said that it has the model.
 
-    The key, if the server wants one, is in the environment variable PERCASYM_API_KEY.
+    Nothing is sent to another host: a server that sends a request on elsewhere has failed.
+
+    Args:
+        key: for this server and no other; "" if it wants none.
 
     Raises:
         PercasymError: it cannot be reached, refuses the key, or does not have the model.
     """
+    timeout = openai.Timeout(config.patience, connect=CONNECT_SECONDS)
     with asyncio.Runner() as runner:
         client = openai.AsyncOpenAI(
             base_url=address,
-            api_key=os.environ.get(KEY) or "none",
-            timeout=openai.Timeout(config.patience, connect=CONNECT_SECONDS),
+            api_key=key or "none",
+            timeout=timeout,
             max_retries=config.retries,
+            http_client=openai.DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False),
         )
         try:
             owner = runner.run(_owner(client, config.model))
@@ -229,6 +232,12 @@ def _explained(client: openai.AsyncOpenAI, model: str, item: str = "") -> Iterat
     except openai.APIStatusError as error:
         if NOT_FINITE in str(error):
             raise not_finite(model) from error
+        if 300 <= error.status_code < 400:
+            elsewhere = error.response.headers.get("location", "")[:200]
+            raise PercasymError(
+                f"{where} sends requests on to {elsewhere!r}, and neither they nor the key go there: name "
+                "that address if you trust it"
+            ) from error
         failed = (
             f"{where} fails with {error.status_code}"
             if error.status_code >= 500

@@ -1,6 +1,7 @@
 """A vLLM server of one's own: started for a model, waited for, and ended with whoever started it."""
 
 import importlib.util
+import ipaddress
 import json
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 
 from percasym import launch
-from percasym.engines.config import EngineConfig
+from percasym.engines.config import KEY, EngineConfig
 from percasym.errors import PercasymError
 from percasym.models import saved_precision, sees
 
@@ -30,6 +31,7 @@ def serving(
     port: int = 0,
     log: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    key: str = "",
 ) -> Iterator[str]:
     """Starts vLLM's server with the model of `config`; yields its address once it answers.
 
@@ -39,12 +41,17 @@ def serving(
         port: 0 takes a free one.
         log: gets what the server says; by default a temporary file, which stays if the server does not start.
         environment: goes over ours, for the server.
+        key: that it asks everybody for; "": none, which only this machine's own address may go without.
 
     Raises:
-        PercasymError: vLLM is not installed, the model is not there, or the server does not come up.
+        PercasymError: others could reach it without a key; vLLM is not installed, the model is not there, or
+            the server does not come up.
     """
+    if not key and not _is_loopback(host):
+        raise PercasymError(f"--host {host} lets others in: set {KEY}, which they then have to know too")
     arguments = engine_arguments(config, sees(config.model))
-    environment = {**vllm_environment(config), **(environment or {})}
+    # Not on the command line, which all users of the machine can read.
+    environment = {**vllm_environment(config), **(environment or {}), "VLLM_API_KEY": key}
     port = port or _free_port(host)
     address = f"http://{host}:{port}"
     kept = log or Path(tempfile.mkdtemp(prefix="percasym-vllm-")) / "server.log"
@@ -149,6 +156,13 @@ def _last_error(log: Path) -> str:
     errors = [line for line in lines if "Error" in line and "Engine core initialization failed" not in line]
     found = (errors or lines or ["it says nothing"])[-1]
     return found.rpartition(") ")[2][:300] or found[:300]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _free_port(host: str) -> int:

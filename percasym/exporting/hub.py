@@ -15,6 +15,7 @@ from yaml import YAMLError
 from percasym.datasets import Row, iter_split, split_names, write_dataset
 from percasym.errors import PercasymError
 from percasym.exporting.base import Exported
+from percasym.folders import leads_out
 
 RELEASED = ["query", "image", "ground_truth", "response"]
 
@@ -24,6 +25,8 @@ def write(data: Path, splits: Sequence[str], folder: Path) -> list[Exported]:
     exported = [Exported(split) for split in splits]
     write_dataset(folder, {found.split: _counted(found, data) for found in exported})
     (default,) = _card(folder).data["configs"]
+    if leads_out(data / "README.md", data):
+        raise PercasymError(f"{data}/README.md is a link out of the folder: copy there what it should hold")
     card = _card(data if (data / "README.md").is_file() else folder)
     released = {"config_name": "released", "columns": RELEASED, "data_files": default["data_files"]}
     card.data["configs"] = [default, released]

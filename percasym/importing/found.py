@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pyarrow as pa
 
 from percasym.errors import PercasymError
+from percasym.folders import leads_out
 
 COLUMNS = ("query", "image", "ground_truth", "response")
 NEEDED = COLUMNS[:3]
@@ -62,6 +63,8 @@ def rows_of_batch(batch: pa.RecordBatch) -> Iterator[Found]:
 def with_image(values: Mapping[str, Any], folders: Sequence[Path]) -> Found:
     """A row with its image as bytes: they are in the row, in a file of one of `folders`, or in a data: URI.
 
+    The last of `folders` holds the others; no link leads out of it.
+
     A row may have `images` in place of `image`, a list of one.
     """
     if wrong := missing(values):
@@ -102,6 +105,8 @@ def _from_file(name: str, folders: Sequence[Path]) -> bytes | Unreadable:
     try:
         for path in (folder / name for folder in folders):
             if path.is_file():
+                if leads_out(path, folders[-1]):
+                    return Unreadable(f"its image {name[:80]!r} is a link out of the folder")
                 if path.stat().st_size > LARGEST_IMAGE:
                     return Unreadable(f"its image has more than {LARGEST_IMAGE:,} bytes")
                 return path.read_bytes()

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from percasym.errors import PercasymError
+from percasym.folders import leads_out
 from percasym.importing.found import Found, Unreadable, check_columns, one_line, rows_of_batch, with_image
 from percasym.importing.saved import is_saved, rows_of_arrow, saved_files
 from percasym.importing.texts import SUFFIXES, rows_of_text
@@ -28,11 +29,11 @@ def open_source(source: str) -> dict[str, Iterator[Found]]:
     In a folder the splits are named by its files: train_sft.jsonl, test-00000-of-00002.parquet,
     test/0.parquet. A folder that `save_to_disk` of `datasets` wrote is read as that, one with parquet files
     from these alone, any other from its JSON and JSONL files, which may be compressed (.gz). An image may be
-    the path of a file in the folder.
+    the path of a file in the folder. No link is followed out of it.
 
     Raises:
-        PercasymError: there is no such source, or it has no such files; on iteration, a file that is corrupt
-            or cannot be read.
+        PercasymError: there is no such source, or it has no such files; a file is a link out of the folder;
+            on iteration, a file that is corrupt or cannot be read.
     """
     if Path(source).is_dir():
         return _open_folder(Path(source))
@@ -71,6 +72,7 @@ def _from_hub(source: str, stream: Any) -> Iterator[Found]:
 def _open_folder(folder: Path) -> dict[str, Iterator[Found]]:
     if is_saved(folder):
         files = saved_files(folder)
+        _check_links(folder, files)
         return {split: _from_files(folder, paths, rows_of_arrow) for split, paths in files.items()}
     names = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
@@ -81,8 +83,16 @@ def _open_folder(folder: Path) -> dict[str, Iterator[Found]]:
         splits.setdefault(_split_of(name), []).append(folder / name)
     if not splits:
         raise PercasymError(f"{folder} has no parquet, JSON or JSONL files")
+    _check_links(folder, splits)
     rows = _rows_of_parquet if parquet else rows_of_text
     return {split: _from_files(folder, paths, rows) for split, paths in splits.items()}
+
+
+def _check_links(folder: Path, splits: Mapping[str, Sequence[Path]]) -> None:
+    for paths in splits.values():
+        for path in paths:
+            if leads_out(path, folder):
+                raise PercasymError(f"{path} is a link out of the folder: copy there what it should hold")
 
 
 def _split_of(name: Path) -> str:

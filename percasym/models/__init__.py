@@ -17,9 +17,11 @@ from transformers import (
 )
 
 from percasym.errors import PercasymError
+from percasym.folders import leads_out
 
 # All that a checkpoint consists of here: no pickled weights and no code are even downloaded.
-FILES = ["*.json", "*.jinja", "*.safetensors", "*.txt", "*.model"]
+WEIGHTS = "*.safetensors"
+FILES = ["*.json", "*.jinja", WEIGHTS, "*.txt", "*.model"]
 ADAPTER = "adapter_config.json"
 
 
@@ -49,7 +51,7 @@ def load(
     """
     folder = checkpoint_folder(checkpoint)
     processor = _processor(checkpoint, folder)
-    if not any(folder.glob("*.safetensors")):
+    if not any(folder.glob(WEIGHTS)):
         raise PercasymError(
             f"{checkpoint} holds no *.safetensors; pickled weights are not read, convert them"
         )
@@ -161,7 +163,21 @@ def checkpoint_folder(checkpoint: str | Path) -> Path:
             f"{checkpoint} holds an adapter ({ADAPTER}) beside whole weights, which transformers would apply "
             f"and vLLM would not: merge it into the weights, or take {ADAPTER} away"
         )
+    _check_links(checkpoint, path)
     return path
+
+
+def _check_links(checkpoint: str | Path, folder: Path) -> None:
+    """Refuses texts that are links to what is not in the folder: they would become part of what is made from
+    the checkpoint, say a key of the user's as its chat template. Weights are numbers, or fail."""
+    place = folder.resolve()
+    cached = [place.parents[1] / "blobs"] if place.parent.name == "snapshots" else []  # by the Hub's client
+    for pattern in (*(pattern for pattern in FILES if pattern != WEIGHTS), "*/*.jinja"):
+        for file in folder.glob(pattern):
+            if leads_out(file, folder, *cached):
+                raise PercasymError(
+                    f"{checkpoint}: {file.name} is a link out of the folder: copy there what it should hold"
+                )
 
 
 def _unusable(checkpoint: str | Path, error: Exception) -> PercasymError:

@@ -86,8 +86,9 @@ def _family(name: str) -> type[Puzzle[Any]]:
     if name in BUILT_IN:
         return BUILT_IN[name]
     if _is_file(name):
+        family = load_class(name, Puzzle)
         _allow_file(name)
-        return _whole(name, load_class(name, Puzzle))
+        return _whole(name, family)
     installed = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if name not in installed:
         known = ", ".join([*BUILT_IN, *sorted(installed)])

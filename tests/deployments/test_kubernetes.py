@@ -99,13 +99,35 @@ def test_pods_are_bounded_and_unprivileged(pods: dict[str, dict[str, Any]]) -> N
     assert len(pods) == 7
     for spec in pods.values():
         assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert spec["automountServiceAccountToken"] is False
         for container in spec["containers"]:
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}
             assert {"cpu", "memory"} <= set(container["resources"]["requests"])
             assert "memory" in container["resources"]["limits"]
             for wanted in container["resources"].values():  # which the schemas take for any text
                 assert all(re.fullmatch(r"\d+(m|Mi|Gi)?", amount) for amount in wanted.values()), wanted
+
+
+def test_each_pod_has_its_own_user_of_the_store(pods: dict[str, dict[str, Any]]) -> None:
+    keys = {
+        name: {one["key"] for one in found(spec, "secretKeyRef") if re.match("STORE_|AWS_", one["key"])}
+        for name, spec in pods.items()
+    }
+    names = ("worker-cpu", "worker-gpu", "mlflow")
+    users = {name: f"STORE_SECRET_{name.upper().replace('-', '_')}" for name in names}
+    owner = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    wanted = {name: {key} for name, key in users.items()}
+    wanted |= {"store": owner, "setup": owner | set(users.values()), "postgres": set(), "prefect": set()}
+    assert keys == wanted
+    for name in users:
+        given = {one["name"]: one.get("value") for one in pods[name]["containers"][0]["env"]}
+        assert given["AWS_ACCESS_KEY_ID"] == name
 
 
 def test_gpus_are_asked_for_by_the_gpu_worker_alone(pods: dict[str, dict[str, Any]]) -> None:

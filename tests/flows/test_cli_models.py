@@ -95,6 +95,14 @@ def test_servers_that_do_not_work(
         assert "wrong-key" not in run[2]
 
 
+def test_a_server_for_others_wants_a_key(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PERCASYM_API_KEY", raising=False)
+    for host in ("0.0.0.0", "::", "192.0.2.1", "host.example.com", ""):
+        one_line(call(capfd, "serve", "no/model", "--host", host), "lets others in: set PERCASYM_API_KEY")
+
+
 def test_settings_that_are_wrong(dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["evaluate", MODEL, dataset, "--out", tmp_path / "out"]
     one_line(call(capfd, *arguments, "--engine", "magic"), "engine")

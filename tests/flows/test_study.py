@@ -114,6 +114,13 @@ def test_an_arm_that_fails_leaves_the_others_finished(broken: Done, first: Done)
     assert first.ended("done") == {"diagnose", "report", *GALLERIES}
 
 
+def test_other_users_can_read_nothing_of_it(first: Done, home: Path) -> None:
+    ours = {home, *home.rglob("*")} - {home / "broken.py"}
+    assert any(path.suffix == ".safetensors" for path in ours)
+    open_to_others = [path for path in ours if not path.is_symlink() and path.stat().st_mode & 0o007]
+    assert not open_to_others
+
+
 def test_a_study_ends_with_a_report_and_figures(first: Done) -> None:
     page = Path(first.found.report).read_text()
     assert "The teacher is a solver" in page

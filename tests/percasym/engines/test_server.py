@@ -4,10 +4,14 @@ import base64
 import io
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.local_server import local_server
 from fixtures.openai_server import MODEL, Cut, answer, failure, scripted, slow
 from PIL import Image
 
@@ -177,6 +181,56 @@ def test_a_key_is_taken_from_the_environment_and_never_told(
         monkeypatch.setenv("PERCASYM_API_KEY", "sesame")
         assert len(ask(address)) == len(REQUESTS)
     assert "sesame" not in caplog.text
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_neither_a_request_nor_the_key_follows_to_another_host(
+    status: int, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERCASYM_API_KEY", "sesame")
+    stolen: list[str] = []
+
+    class Thief(BaseHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None: ...
+
+        def do_GET(self) -> None:
+            stolen.append(str(self.headers))
+
+        do_POST = do_GET
+
+    with local_server(Thief) as elsewhere:
+
+        def reply(body: dict[str, Any], number: int) -> Any:
+            return status, {}, {"Location": f"{elsewhere}/v1/chat/completions"}
+
+        with (
+            scripted(reply, models=reply if method == "GET" else None) as address,
+            pytest.raises(PercasymError, match=f"sends requests on to '{elsewhere}") as error,
+        ):
+            ask(address, retries=0)
+    assert not stolen
+    assert "sesame" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_server_of_ours_gets_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERCASYM_API_KEY", "sesame")
+    config = EngineConfig(model=MODEL, engine="server", retries=0)
+    with scripted(echo, key="sesame") as address:
+        named = config.model_copy(update={"server": address})
+        with open_engine(named) as engine:
+            assert len(list(engine.generate(REQUESTS[:1], Sampling()))) == 1
+        with pytest.raises(PercasymError, match="refuses the key"), open_engine(named, own=True):
+            pass
+
+        @contextmanager
+        def started(config: EngineConfig) -> Iterator[str]:
+            yield address
+
+        monkeypatch.setattr("percasym.engines.serving.serving", started)
+        with pytest.raises(PercasymError, match="refuses the key"), open_engine(config):
+            pass
 
 
 def test_an_unknown_model_and_an_unreachable_server() -> None:

@@ -1,5 +1,6 @@
 """Read back by `datasets.load_dataset`."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,13 @@ def test_a_data_set_without_its_card_gets_one(taught: Path, tmp_path: Path) -> N
     with pytest.raises(PercasymError, match=r"the header of .*README.md cannot be read") as caught:
         export_dataset(tmp_path / "bare", "hub", tmp_path / "again")
     assert "\n" not in str(caught.value)
+
+
+def test_a_card_that_is_elsewhere_is_not_copied(taught: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("-----BEGIN KEY-----")
+    shutil.copytree(taught, tmp_path / "data")
+    (tmp_path / "data" / "README.md").unlink()
+    (tmp_path / "data" / "README.md").symlink_to(tmp_path / "secret")
+    with pytest.raises(PercasymError, match=r"README.md is a link out of the folder"):
+        export_dataset(tmp_path / "data", "hub", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

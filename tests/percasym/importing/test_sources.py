@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -157,6 +158,47 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_no_link_leads_out_of_the_folder(tmp_path: Path) -> None:
+    """Nor one to a folder, nor an image; links within it are followed."""
+    folder, secrets = tmp_path / "source", tmp_path / "secrets"
+    for made in (folder / "images", secrets):
+        made.mkdir(parents=True)
+    for place in (secrets / "g.png", folder / "images" / "real.png"):
+        place.write_bytes(picture(GRAPH))
+    (folder / "images" / "within.png").symlink_to(folder / "images" / "real.png")
+    (folder / "images" / "out.png").symlink_to(secrets / "g.png")
+    (folder / "images" / "over").symlink_to(secrets)
+    names = ["images/within.png", "images/out.png", "images/over/g.png"]
+    write_lines(folder / "test.jsonl", *({**released(GRAPH), "image": name} for name in names))
+    report = import_dataset(str(folder), tmp_path / "out")
+    assert report.splits["test"].rows == 1
+    reasons = [line["reason"] for line in listed(tmp_path / "out" / "rejected.jsonl")]
+    assert reasons == [f"its image {name!r} is a link out of the folder" for name in names[1:]]
+    (tmp_path / "through").symlink_to(folder)
+    assert import_dataset(str(tmp_path / "through"), tmp_path / "again").splits["test"].rows == 1
+
+
+@pytest.mark.parametrize("kind", ["test.jsonl", "test.parquet", "saved"])
+def test_rows_that_are_elsewhere_are_refused(kind: str, tmp_path: Path) -> None:
+    folder, secrets = tmp_path / "source", tmp_path / "secrets"
+    folder.mkdir()
+    secrets.mkdir()
+    if kind == "saved":
+        datasets.Dataset.from_list([released(GRAPH)]).save_to_disk(secrets / "test")
+        (folder / "test").symlink_to(secrets / "test")
+        (folder / "dataset_dict.json").write_text('{"splits": ["test"]}')
+    elif kind == "test.parquet":
+        found = write_released(secrets, test=[released(GRAPH)])
+        (folder / kind).symlink_to(next(found.rglob("*.parquet")))
+    else:
+        write_lines(secrets / kind, {**released(GRAPH), "image": "g.png"})
+        (folder / kind).symlink_to(secrets / kind)
+    with pytest.raises(PercasymError, match="is a link out of the folder: copy there") as error:
+        import_dataset(str(folder), tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_large_array_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

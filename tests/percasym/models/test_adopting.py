@@ -203,18 +203,20 @@ def test_a_cache_of_symbolic_links_and_another_file_system(
     thinking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the Hub's cache is; then without hard links."""
-    (tmp_path / "cache").mkdir()
+    cache = tmp_path / "models--owner--name" / "snapshots" / "main"
+    cache.mkdir(parents=True)
+    shutil.copytree(thinking, tmp_path / "models--owner--name" / "blobs")
     for file in thinking.iterdir():
-        (tmp_path / "cache" / file.name).symlink_to(file)
-    linked = adopt(tmp_path / "cache", tmp_path / "linked", system="Be brief.")
+        (cache / file.name).symlink_to(Path("../../blobs", file.name))
+    linked = adopt(cache, tmp_path / "linked", system="Be brief.")
     assert not any(file.is_symlink() for file in linked.iterdir())
-    assert "Be brief." not in (thinking / "chat_template.jinja").read_text()
+    assert "Be brief." not in (cache / "chat_template.jinja").read_text()
 
     def refuse(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)
-    copied = adopt(tmp_path / "cache", tmp_path / "copied", system="Be brief.")
+    copied = adopt(cache, tmp_path / "copied", system="Be brief.")
     assert files(copied) == files(linked)
     assert (copied / "model.safetensors").stat().st_nlink == 1
 

@@ -63,6 +63,12 @@ def lay_an_adapter_beside(folder: Path) -> None:
     get_peft_model(model, LoraConfig(r=1, target_modules="all-linear")).save_pretrained(folder)
 
 
+def link_elsewhere(folder: Path) -> None:
+    (folder.parent / "secret").write_text("{{ messages }}")
+    (folder / "chat_template.jinja").unlink()
+    (folder / "chat_template.jinja").symlink_to(folder.parent / "secret")
+
+
 def let_nothing_pad(folder: Path) -> None:
     edit_json(folder / "tokenizer_config.json", pad_token=None, eos_token=None)
 
@@ -80,6 +86,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "text model": (lambda f: (f / "config.json").write_text('{"model_type": "qwen3"}'), "cannot load"),
     "an adapter": (lay_an_adapter_beside, "holds an adapter .*beside whole weights"),
     "nothing that pads": (let_nothing_pad, "no token that pads or ends a turn"),
+    "a text that is elsewhere": (link_elsewhere, "chat_template.jinja is a link out of the folder"),
     "own code": (want_own_code, "needs code of its own"),
 }
 
@@ -94,6 +101,14 @@ def test_a_bad_folder_is_told_in_one_line(mistake: str, good: Path, tmp_path: Pa
         load(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+
+
+def test_weights_may_be_on_another_disk(good: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(good, folder)
+    shutil.move(folder / "model.safetensors", tmp_path / "model.safetensors")
+    (folder / "model.safetensors").symlink_to(tmp_path / "model.safetensors")
+    load(folder)
 
 
 def test_a_chat_template_of_the_tokenizer_alone_is_taken(good: Path, tmp_path: Path) -> None:
