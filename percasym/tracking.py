@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlparse
+from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -33,7 +33,6 @@ from percasym.home import Home
 from percasym.seals import Damaged, check
 
 EXPERIMENT = "percasym"
-READ_ONLY = "mode=ro&uri=true"  # of an address of SQLite
 # Tags that the MLflow UI understands.
 PARENT = "mlflow.parentRunId"
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -46,11 +45,11 @@ for _name in ("mlflow", "alembic"):
 class Tracker:
     """The MLflow experiment of a home folder."""
 
-    def __init__(self, uri: str, artifacts: str, locks: Path) -> None:
+    def __init__(self, uri: str, artifacts: str, locks: Path, writable: bool) -> None:
         self.address = uri.partition("?")[0]  # as `mlflow ui --backend-store-uri` takes it
         self.lock = locks / "mlflow.lock"
         # Two that create the tables of one SQLite file at once lock each other out.
-        with nullcontext() if READ_ONLY in uri else FileLock(self.lock):
+        with FileLock(self.lock) if writable else nullcontext():
             self.client = MlflowClient(uri)
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             self.experiment = (
@@ -70,9 +69,7 @@ class Tracker:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.database}?timeout=60"
         if home.writable:
             home.locks.mkdir(parents=True, exist_ok=True)
-        elif "MLFLOW_TRACKING_URI" not in os.environ:
-            uri = f"sqlite:///file:{quote(str(home.database))}?{READ_ONLY}"
-        return _tracker(uri, home.artifacts, home.locks)
+        return _tracker(uri, home.artifacts, home.locks, home.writable)
 
     def start(self, name: str, tags: Mapping[str, str]) -> "Run":
         """A new run called `name`, whose tag `study` names the study that it is part of."""
@@ -235,8 +232,8 @@ def find_model(name: str) -> str:
 
 
 @lru_cache
-def _tracker(uri: str, artifacts: str, locks: Path) -> Tracker:
-    return Tracker(uri, artifacts, locks)
+def _tracker(uri: str, artifacts: str, locks: Path, writable: bool) -> Tracker:
+    return Tracker(uri, artifacts, locks, writable)
 
 
 class Run:

@@ -30,10 +30,13 @@ def test_an_evaluation(
     assert code == 0, err
     assert json.loads(out)["a"]["n"] == 2
     assert pq.read_table(tmp_path / "out" / "results.parquet").num_rows == 4
-    code, out, _ = call(capfd, *arguments, "--max-new-tokens", "8", "--limit", "2", "--modes", "end_to_end")
+    fewer = [*arguments, "--max-new-tokens", "8", "--limit", "2", "--modes", "end_to_end"]
+    one_line(call(capfd, *fewer), "holds another evaluation, with another modes")
+    assert pq.read_table(tmp_path / "out" / "results.parquet").num_rows == 4
+    code, out, _ = call(capfd, *fewer, "--out", tmp_path / "fewer")
     assert code == 0
     assert "a_p" in out
-    assert pq.read_table(tmp_path / "out" / "results.parquet").num_rows == 2
+    assert pq.read_table(tmp_path / "fewer" / "results.parquet").num_rows == 2
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm", "server"])

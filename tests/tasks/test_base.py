@@ -42,7 +42,7 @@ def test_a_model_gets_the_choices_of_the_study(released: Callable[[str], Path], 
     assert prompt.startswith("<|im_start|>system\nBe brief.<|im_end|>")
     assert prompt.endswith("<think>\n\n</think>\n\n")
     assert processor.image_processor.size["longest_edge"] == 128**2
-    assert [path.name for path in first.path.iterdir()] == ["model"]
+    assert sorted(path.name for path in first.path.iterdir()) == ["model", "seal.json"]
     assert made(model, **choices) == first
 
     (model / "chat_template.jinja").write_text("Well." + THINKING)

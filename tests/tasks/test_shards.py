@@ -331,7 +331,7 @@ def test_a_flipped_bit_in_a_finished_shard_is_mended(
         raise ConnectionError("unreachable")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.generate.gather_shards", failing)
+        patch.setattr("percasym.datasets.gather_shards", failing)
         with pytest.raises(ConnectionError):
             generated("broken")
     shard = next((tmp_path / "broken" / "work").rglob("train_sft-10.parquet"))

@@ -41,10 +41,10 @@ def test_a_run_leaves_a_checkpoint_a_log_and_every_response(rl: GRPOConfig) -> N
     rl = rl.model_copy(update={"kl": 0.01, "updates": 2, "validate_every": 4})
     load(train(rl), device="cpu")
     assert sorted(p.name for p in rl.out.iterdir()) == [
-        "config.json",
         "metrics.jsonl",
         "model",
         "rollouts.jsonl",
+        "training.json",
     ]
     training = [line for line in lines(rl) if line["kind"] == "train"]
     assert [line["step"] for line in training] == [1, 2, 3, 4]

@@ -48,7 +48,7 @@ def test_a_run_learns_and_leaves_an_ordinary_checkpoint(
     out = train(config)
     assert out == config.out / "model"
     load(out, device="cpu")
-    assert sorted(path.name for path in config.out.iterdir()) == ["config.json", "metrics.jsonl", "model"]
+    assert sorted(path.name for path in config.out.iterdir()) == ["metrics.jsonl", "model", "training.json"]
 
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert printed == [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
