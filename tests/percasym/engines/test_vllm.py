@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -264,7 +265,6 @@ def test_a_server_that_dies_in_the_middle(
 
 
 def test_nothing_outlives_a_parent_that_is_killed(mini_talker: Path) -> None:
-    before = vllm_processes()
     parent = subprocess.Popen(
         [PERCASYM, "serve", str(mini_talker), "--port", "0", "--context", "1024"],
         stdout=subprocess.PIPE,
@@ -272,19 +272,19 @@ def test_nothing_outlives_a_parent_that_is_killed(mini_talker: Path) -> None:
     )
     assert parent.stdout is not None
     assert "is served at" in parent.stdout.readline()
-    assert vllm_processes() - before
+    family = psutil.Process(parent.pid).children(recursive=True)  # and not those of other tests
+    assert any("EngineCore" in " ".join(process.cmdline()) for process in family)
     os.kill(parent.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while vllm_processes() - before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert vllm_processes() <= before
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert not left
 
 
 def vllm_processes() -> set[psutil.Process]:
-    """All of vLLM's that run on this machine."""
+    """All of vLLM's that this process has started, and not those of tests beside it."""
     found = set()
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if "vllm.entrypoints" in line or "EngineCore" in line:
-            found.add(process)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            line = " ".join(process.cmdline())
+            if "vllm.entrypoints" in line or "EngineCore" in line:
+                found.add(process)
     return found
