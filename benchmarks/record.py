@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from percasym.lifecycle.machine import this_cpu
+from percasym.lifecycle.machine import this_machine
 
 CAPS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")  # leave instructions unused
 HERE = Path(__file__).parent
@@ -54,10 +54,11 @@ def _git(*arguments: str) -> str:
 
 def _machine() -> dict[str, Any]:
     """What speeds and rounding depend on; `capped`: whether instructions are left unused."""
-    cpu = this_cpu()
+    machine = this_machine()
     return {
-        "cpu": cpu.name,
-        "instructions": ", ".join(cpu.instructions),
+        "gpus": [gpu.name for gpu in machine.gpus],
+        "cpu": machine.cpu.name,
+        "instructions": ", ".join(machine.cpu.instructions),
         "capped": {name: os.environ[name] for name in CAPS if name in os.environ},
         "cores": os.cpu_count(),
         "python": platform.python_version(),
