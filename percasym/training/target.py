@@ -12,12 +12,12 @@ from percasym.training.config import TrainingConfig
 from percasym.training.distributed import Ranks
 from percasym.training.validation import reasoning
 
-FAR, NEAR = 20, 5
-"""Steps between two measurements, and once a_r has begun to rise: in 20 steps it can rise by 30 points."""
+FAR, NEAR, CLOSE = 20, 5, 1
+"""Steps between two measurements; the nearer, the fewer, as in 20 steps a_r can rise by 30 points, in 5 by 16."""
 GLANCE = 48
 """Items of a measurement that is still far off, at most."""
-RISING = 0.4
-"""A share of the target from which on it is near."""
+RISING, NEXT = 0.4, 0.75
+"""Shares of the target from which on it is near, and close."""
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Target:
 
     def due(self, step: int) -> bool:
         """Whether to measure after this step."""
-        return self.config.target > 0 and step % (NEAR if self.near else FAR) == 0
+        close = self.a_r >= NEXT * self.config.target
+        return self.config.target > 0 and step % (CLOSE if close else NEAR if self.near else FAR) == 0
 
     def measure(self, model: PreTrainedModel, processor: ProcessorMixin, ranks: Ranks) -> dict[str, float]:
         """a_r on all validation items, or while it is far off on the first few; and of how many, `n`."""

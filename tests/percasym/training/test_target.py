@@ -10,7 +10,7 @@ from percasym.sft.config import SFTConfig
 from percasym.sft.trainer import Run, train
 from percasym.training import target
 from percasym.training.distributed import Ranks
-from percasym.training.target import FAR, GLANCE, NEAR, Target
+from percasym.training.target import CLOSE, FAR, GLANCE, NEAR, Target
 
 
 @pytest.fixture
@@ -41,8 +41,10 @@ def test_it_looks_closer_the_nearer_it_is(config: SFTConfig, measured: list[tupl
     assert found.measure(None, None, Ranks()) == {"a_r": 0.25, "n": 200}  # type: ignore[arg-type]
     assert [step for step in range(1, 12) if found.due(step)] == [NEAR, 2 * NEAR]
     assert not found.reached
-    for _ in range(2):
-        found.measure(None, None, Ranks())  # type: ignore[arg-type]
+    found.measure(None, None, Ranks())  # type: ignore[arg-type]
+    assert [step for step in range(1, 4) if found.due(step)] == [CLOSE, 2 * CLOSE, 3 * CLOSE]
+    assert not found.reached
+    found.measure(None, None, Ranks())  # type: ignore[arg-type]
     assert found.reached
 
 
