@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Any, get_type_hints
+from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import CacheKeyFnPolicy
@@ -125,6 +126,8 @@ class Stage:
         self.name = body.__name__
         self.section: type[Section] = get_type_hints(body)["config"]
         self.modules = (body.__module__, *children)
+        self.without_key: dict[UUID, Exception] = {}
+        """Why the key of a task run could not be found. Prefect would go on, and keep nothing."""
         self.task = task(
             name=self.name,
             persist_result=True,
@@ -181,6 +184,14 @@ class Stage:
         )
 
     def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
+        try:
+            return self._found(parameters)
+        except Exception as error:
+            self.without_key[context.task_run.id] = error
+            raise
+
+    def _found(self, parameters: dict[str, Any]) -> str:
+        """Where Prefect keeps the result, or will; a record that is not to be believed is removed."""
         key = f"{self.name}/{self.key(parameters['config'], parameters['inputs'])}"
         record = Home.current().results / key
         with stage_lock(key):
@@ -198,6 +209,9 @@ class Stage:
     def _perform(
         self, config: Section, machine: MachineSection, study: str, label: str, inputs: dict[str, Any]
     ) -> Reference:
+        context = TaskRunContext.get()
+        if context and (error := self.without_key.pop(context.task_run.id, None)):
+            raise error
         key = self.key(config, inputs)
         work = Home.current().work / self.name / key
         name = f"{self.name} {label}".strip()

@@ -21,6 +21,7 @@ from percasym.sections import EvaluationSection
 from percasym.tracking import Tracker, local_path
 from tasks import progress
 from tasks.progress import Event
+from tasks.sources import sources_digest
 from tasks.stage import Reference, Work, stage
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -362,6 +363,24 @@ def test_an_error_comes_through_and_marks_the_run(home: Path, events: list[Event
     (found,) = tracker.client.search_runs([tracker.experiment], "tags.stage = 'mistaken'")
     assert found.info.status == "FAILED"
     assert [event.state for event in events] == ["running", "failed"]
+
+
+def test_a_key_that_cannot_be_found_is_an_error_and_no_unkept_result(
+    home: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests: Any = iter([None, *[sources_digest(write.modules)] * 9])
+
+    def failing_once(*_: Any) -> str:
+        if found := next(digests):
+            return str(found)
+        raise ConnectionError("unreachable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.stage.sources_digest", failing_once)
+        with pytest.raises(ConnectionError, match=r"^unreachable$"):
+            chain(log)
+    assert not log.read_text()
+    assert all((home / "results" / found.stage / found.key).exists() for found in chain(log))
 
 
 def test_an_empty_input_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
