@@ -242,7 +242,7 @@ def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str
 
 
 def digests(home: Path) -> dict[str, str]:
-    """The digest of each finished stage; all of them are intact."""
+    """The digest of each finished stage, all intact, but for the report: it says how long trainings took."""
     from percasym.lifecycle.records import read_fields
     from tasks.stage import Reference
 
@@ -253,6 +253,7 @@ def digests(home: Path) -> dict[str, str]:
         reference = Reference(**fields)
         assert reference.intact(), f"{reference.stage} {reference.label} is torn"
         found[f"{reference.stage} {reference.label}"] = reference.digest
+    found.pop("report ", None)
     return found
 
 

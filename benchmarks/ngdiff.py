@@ -29,7 +29,9 @@ from percasym.puzzles import load_puzzle
 from percasym.sft.data import TrainingRows
 from percasym.sft.losses import TokenLosses
 from percasym.sft.step import GradientComputer
-from percasym.sft.weighting import NGDiff, TokenMean, Weighting
+from percasym.sft.weighting import Weighting
+from percasym.sft.weighting.ngdiff import NGDiff
+from percasym.sft.weighting.token_mean import TokenMean
 from percasym.training.batches import MicroBatch
 from percasym.training.distributed import Ranks
 

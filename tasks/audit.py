@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from percasym import launch
 from percasym.folders import link, write_text
 from percasym.sections import AuditSection
 from tasks.show import show_table
-from tasks.stage import Work, stage
+from tasks.stage import SECONDS, Work, stage
 from tasks.training import ROLLOUTS
 
 AUDIT = "audit.json"
@@ -42,12 +43,14 @@ def audit(
     if not (work.scratch / AUDIT).exists():
         for line in launch.run("percasym.grpo.audit", settings, work.scratch, **layout):
             if line.pop("kind") == "audit":
+                seconds = {name: figures.pop("seconds") for name, figures in line["surrogates"].items()}
+                write_text(work.scratch / SECONDS, json.dumps(seconds))
                 write_text(work.scratch / AUDIT, json.dumps(line, indent=2))
             else:
                 work.progress(line["done"], line["total"])
-    for name in (ROLLOUTS, AUDIT):
+    for name in (ROLLOUTS, AUDIT, SECONDS):
         link(work.scratch / name, work.folder / name)
-    found = json.loads((work.folder / AUDIT).read_text())
+    found = read_audit(work.folder)
     rows = []
     for name, figures in found["surrogates"].items():
         within, pooled = figures["within"], figures["pooled"]
@@ -64,6 +67,14 @@ def audit(
         numbers = {"r_within": within and within["value"], **figures}
         work.run.metrics(numbers, prefix=f"{Path(name).name}/")
     show_table("surrogates", rows, f"What goes with a_p in {found['rollouts']} captions, the best one first")
+
+
+def read_audit(folder: Path) -> dict[str, Any]:
+    """What an audit has found, and how many seconds each surrogate takes for a response."""
+    found: dict[str, Any] = json.loads((folder / AUDIT).read_text())
+    for name, seconds in json.loads((folder / SECONDS).read_text()).items():
+        found["surrogates"][name]["seconds"] = seconds
+    return found
 
 
 def _checkpoint(model: Path | str) -> str:

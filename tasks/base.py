@@ -13,7 +13,7 @@ from percasym.folders import link
 from percasym.sections import BaseSection, MachineSection
 from percasym.sft.config import SFTConfig
 from tasks.devices import local_gpus
-from tasks.stage import VOLATILE, Work, stage
+from tasks.stage import TRAINING_LOG, Work, stage
 from tasks.training import train
 
 logger = logging.getLogger("percasym.stages")
@@ -28,7 +28,12 @@ PERCEPTION_WEIGHT = "fixed:0.15"
 VALIDATION_ITEMS = 200  # that the target is measured on: a standard error of 3.5 points at a half
 
 
-@stage(children=("percasym.models.__main__", "percasym.models.adopting", "percasym.sft.__main__"))
+@stage(
+    children=(
+        *("percasym.models.__main__", "percasym.models.adopting"),
+        *("percasym.sft.__main__", "percasym.sft.weighting.fixed"),
+    )
+)
 def base(work: Work, config: BaseSection, model: str = "") -> None:
     """A miniature, or else `model`: an input of the stage, so that the content of its folder counts."""
     if model:
@@ -96,7 +101,7 @@ def _miniature(work: Work, config: BaseSection) -> None:
         seed=config.seed,
     )
     if config.pretrain_target:
-        ended = read_training(work.folder / VOLATILE).validation[-1]
+        ended = read_training(work.folder / TRAINING_LOG).validation[-1]
         if ended["a_r"] < config.pretrain_target:
             logger.warning(
                 "the base ends with a_r %.2f after %d steps, short of pretrain_target=%g: allow more "

@@ -8,7 +8,7 @@ from percasym.grpo.verl.config import VerlConfig
 from percasym.sections import RLSection
 from tasks.caption import CAPTIONS
 from tasks.show import show_training
-from tasks.stage import VOLATILE, Work, stage
+from tasks.stage import TRAINING_LOG, Work, stage
 from tasks.training import post_training, train
 
 PLUGINS = [  # what verl imports by itself
@@ -22,7 +22,7 @@ def grpo(
 ) -> None:
     """With the embedded engine."""
     train(work, GRPOConfig, config, **_settings(work, config, data, base, reward, captions))
-    show_training(work.folder / VOLATILE, reward)
+    show_training(work.folder / TRAINING_LOG, reward)
 
 
 @stage(children=("percasym.grpo.verl.__main__", *PLUGINS))
@@ -40,7 +40,7 @@ def verl(
         overrides=tuple(config.rl_overrides),
         **_settings(work, config, data, base, reward, captions),
     )
-    show_training(work.folder / VOLATILE, reward)
+    show_training(work.folder / TRAINING_LOG, reward)
 
 
 def _settings(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from percasym.rewards import BEST
 from tasks.evaluate import RESULTS
-from tasks.stage import VOLATILE
+from tasks.stage import TRAINING_LOG
 from tasks.training import ROLLOUTS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def model_records(
                 label=label(name, best),
                 kind="base" if name == "base" else "rl" if rollouts else "sft",
                 results=folder / RESULTS,
-                training=training / VOLATILE if training else None,
+                training=training / TRAINING_LOG if training else None,
                 rollouts=rollouts,
                 start=start if rollouts else None,
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from percasym.config import Experiment
-from tasks.audit import AUDIT
+from tasks.audit import read_audit
 from tasks.distill import REPORT as DISTILLATION
 from tasks.records import model_records, sweep_points
 from tasks.show import show_figures
@@ -39,7 +39,7 @@ def report(
             config=config.model_dump(mode="json"),
             facts=facts(distillation),
             sweep=sweep_points(results),
-            audit=json.loads((audit / AUDIT).read_text()) if audit else None,
+            audit=read_audit(audit) if audit else None,
         ),
         work.folder,
     )

@@ -4,12 +4,19 @@ from pathlib import Path
 
 from percasym.sections import SFTSection
 from percasym.sft.config import SFTConfig
+from percasym.sft.weighting import NAMES
 from tasks.show import show_training
-from tasks.stage import VOLATILE, Work, stage
+from tasks.stage import TRAINING_LOG, Work, stage
 from tasks.training import post_training, train
 
 
-@stage(children=("percasym.sft.__main__",))
+def weighting_modules(value: object) -> list[str]:
+    """The module of the weighting that an input names; none for one of the user's own."""
+    name = value.partition(":")[0] if isinstance(value, str) else ""
+    return [f"percasym.sft.weighting.{name}"] if name in NAMES else []
+
+
+@stage(children=("percasym.sft.__main__",), uses=weighting_modules)
 def sft(work: Work, config: SFTSection, data: Path, base: Path | str, weighting: str) -> None:
     train(
         work,
@@ -27,4 +34,4 @@ def sft(work: Work, config: SFTSection, data: Path, base: Path | str, weighting:
         log_every=config.log_every,
         **post_training(config, work),
     )
-    show_training(work.folder / VOLATILE, weighting)
+    show_training(work.folder / TRAINING_LOG, weighting)

@@ -1,7 +1,14 @@
-"""Which code a stage depends on: its own module, and every module of ours that it imports."""
+"""The meaning of the code that a stage depends on: its own module, and every module of ours that it imports.
+
+It is the tokens without comments, docstrings, blank lines and lines that only log, so none of
+these repeats a stage.
+"""
 
 import hashlib
+import io
+import re
 import sys
+import tokenize
 from collections.abc import Iterator
 from functools import cache
 from modulefinder import ModuleFinder
@@ -16,7 +23,11 @@ ROOT = Path(__file__).parent.parent
 PLUMBING = {
     *(
         "percasym.allowed",
+        "percasym",
         "percasym.config",
+        "percasym.dataset_card",
+        "percasym.engines.server",
+        "percasym.engines.serving",
         "percasym.errors",
         "percasym.folders",
         "percasym.home",
@@ -29,6 +40,12 @@ PLUMBING = {
         "percasym.tracking",
     ),
     *("tasks.locks", "tasks.progress", "tasks.shards", "tasks.show", "tasks.sources", "tasks.stage"),
+}
+
+_FILE = re.compile(r"[^:]+\.(py|txt)(?=:|$)")
+_SPACE = {
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
+    *(tokenize.ENCODING, tokenize.ENDMARKER),
 }
 
 
@@ -44,14 +61,10 @@ def sources_digest(modules: tuple[str, ...]) -> str:
     return digest(seen)
 
 
-def file_digest(address: str) -> str:
-    """A digest of the file that a setting names: a prompt as "path/to/file.txt", a puzzle, loss or reward as
-    "path/to/file.py:NAME"; "" for none.
-
-    A reward names one amid its text: surrogate:path/to/file.py:function:0.5.
-    """
-    files = [Path(part) for part in address.split(":") if part.endswith((".py", ".txt"))]
-    return hashlib.sha256(files[0].read_bytes()).hexdigest() if files else ""
+def content_of_files(text: str) -> str:
+    """A text in which the content of a file stands for its path: of a prompt, "path/to/file.txt", or of a
+    puzzle, loss or reward of the user's, "path/to/file.py:NAME", which may stand amid other text."""
+    return _FILE.sub(lambda found: hashlib.sha256(Path(found[0]).read_bytes()).hexdigest(), text)
 
 
 @cache
@@ -64,12 +77,28 @@ def _module(name: str, path: Path) -> tuple[str, frozenset[str]]:
     source = path.read_bytes()
     package = path.name == "__init__.py"
     beside = sorted(p for p in path.parent.iterdir() if p.is_file() and p.suffix != ".py") if package else []
-    content = [hashlib.sha256(part).hexdigest() for part in (source, *(p.read_bytes() for p in beside))]
+    content = [_meaning(source), *(hashlib.sha256(p.read_bytes()).hexdigest() for p in beside)]
     imports = {
         name.rpartition(".")[0],
         *_imports(compile(source, str(path), "exec"), name if package else name.rpartition(".")[0]),
     }
     return digest(content), frozenset(i for i in imports if i.partition(".")[0] in ("percasym", "tasks"))
+
+
+def _meaning(source: bytes) -> str:
+    """A digest of the statements: each a line of tokens, with its indentation."""
+    statements, line, depth = list[tuple[int, tuple[str, ...]]](), list[str](), 0
+    kinds = set[int]()
+    for token in tokenize.tokenize(io.BytesIO(source).readline):
+        depth += (token.type == tokenize.INDENT) - (token.type == tokenize.DEDENT)
+        if token.type not in _SPACE:
+            line.append(token.string)
+            kinds.add(token.type)
+        elif token.type == tokenize.NEWLINE:
+            if kinds != {tokenize.STRING} and line[:2] != ["logger", "."]:
+                statements.append((depth, tuple(line)))
+            line, kinds = [], set()
+    return digest(statements)
 
 
 def _imports(code: CodeType, package: str) -> Iterator[str]:

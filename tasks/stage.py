@@ -2,8 +2,8 @@
 
 A stage is a function that fills a folder. Around it:
 
-- its *key* is a digest of the section of the config that it takes, of the content of its inputs, and of the
-  source of its module and of every module of ours that this imports;
+- its *key* is a digest of the section of the config that it takes, of the content of its inputs, whatever
+  made them, and of the meaning of its module and of every module of ours that this imports (tasks.sources);
 - its result is a `Reference` to the artifact of an MLflow run, which Prefect keeps under that key;
 - a reference is believed only if the artifact is still what it was; otherwise the stage is done again;
 - two runs that want one key at the same time do the work once;
@@ -40,13 +40,14 @@ from percasym.seeding import digest
 from percasym.tracking import PARENT, Run, Tracker, fetch, fetched, is_local, local_path
 from tasks.locks import StageLocks, stage_lock
 from tasks.progress import Progress, tell
-from tasks.sources import file_digest, sources_digest
+from tasks.sources import content_of_files, sources_digest
 
 logger = logging.getLogger("percasym.stages")
 
-VOLATILE = "metrics.jsonl"  # a training log says how long each step took, which is never the same twice
-FILES = ("puzzle", "teacher_prompt")  # settings that may name a file, whose content then counts
-FOLDERS = ("teacher",)  # ... or a folder
+TRAINING_LOG, SECONDS = "metrics.jsonl", "seconds.json"
+# They say how long something took, or which version has written it: no part of what a result is.
+ASIDE = {TRAINING_LOG, SECONDS, "README.md"}
+NAMES = ("puzzle", "teacher_prompt", "teacher")  # settings that may name a file or folder: its content counts
 DATASETS = {"generate", "distill"}  # stages whose artifact is a data set
 RUN_FILE = "run"
 HEAVY = ("percasym.distillation", "percasym.report", "percasym.report.gallery", "scipy.stats")
@@ -64,7 +65,7 @@ class Reference(BaseModel, frozen=True):
     key: str
     run: str  # MLflow run id
     uri: str
-    digest: str  # of the key and of the content but for training logs: what later stages depend on
+    digest: str  # of the content, but for files ASIDE: what later stages depend on
     seal: str  # of every byte and of the other fields: what a hit is checked against
 
     @property
@@ -95,9 +96,8 @@ class Reference(BaseModel, frozen=True):
 
     def sealed(self, files: Mapping[str, str]) -> "Reference":
         """This reference, with the digests of an artifact of these files."""
-        content = {name: hash for name, hash in files.items() if Path(name).name != VOLATILE}
         kept = digest(self.stage, self.label, self.key, self.run, files)
-        return self.model_copy(update={"digest": digest(self.key, digest(content)), "seal": kept})
+        return self.model_copy(update={"digest": _content(files), "seal": kept})
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,19 @@ class Work:
     progress: Progress
 
 
-def _content(folder: Path) -> str:
-    """The digest of the files in a folder, by name and content, but for training logs."""
-    files = file_digests(folder)
-    return digest({name: hash for name, hash in files.items() if Path(name).name != VOLATILE})
+def _content(files: Mapping[str, str]) -> str:
+    """The digest of what these files hold, but for those ASIDE."""
+    return digest({name: hash for name, hash in files.items() if Path(name).name not in ASIDE})
 
 
 class Stage:
     """A stage, to be submitted in a flow."""
 
-    def __init__(self, body: Callable[..., None], children: Sequence[str]) -> None:
+    def __init__(
+        self, body: Callable[..., None], children: Sequence[str], uses: Callable[[Any], Sequence[str]]
+    ) -> None:
         self.body = body
+        self.uses = uses
         self.name = body.__name__
         self.section: type[Section] = get_type_hints(body)["config"]
         self.modules = (body.__module__, *children)
@@ -174,13 +176,13 @@ class Stage:
     def key(self, config: Section, inputs: Mapping[str, Any]) -> str:
         """The digest that names the result; see the module's docstring."""
         fields = config.model_dump(mode="json")
+        fields |= {name: _identity(fields[name]) for name in NAMES if fields.get(name)}
+        used = {module for value in inputs.values() for module in self.uses(value)}
         return digest(
             self.name,
             fields,
-            {name: file_digest(fields[name]) for name in FILES if fields.get(name)},
-            {name: _identity(fields[name]) for name in FOLDERS if fields.get(name)},
             {name: _identity(value) for name, value in inputs.items()},
-            sources_digest(self.modules),
+            sources_digest((*self.modules, *sorted(used))),
         )
 
     def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
@@ -278,13 +280,17 @@ def _import_heavy() -> None:
             import_module(name)
 
 
-def stage(children: Sequence[str] = ()) -> Callable[[Callable[..., None]], Stage]:
+def stage(
+    children: Sequence[str] = (), uses: Callable[[Any], Sequence[str]] = lambda _: ()
+) -> Callable[[Callable[..., None]], Stage]:
     """Makes a stage of a function `(work, config: SomeSection, **inputs) -> None` that fills `work.folder`.
 
     Args:
         children: modules that it runs as child processes, whose source then belongs to the key too.
+        uses: the modules that a value of an input names, such as the one of a loss: of several of a kind only
+            those that are used belong to the key.
     """
-    return lambda body: Stage(body, children)
+    return lambda body: Stage(body, children, uses)
 
 
 def _read(record: Path) -> Reference | None:
@@ -310,7 +316,7 @@ def _identity(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _identity(item) for key, item in value.items()}
     if isinstance(value, str) and value:  # "" would be the current folder
-        return [value, _content(Path(value)) if Path(value).is_dir() else file_digest(value)]
+        return _content(file_digests(Path(value))) if Path(value).is_dir() else content_of_files(value)
     return value
 
 

@@ -6,7 +6,7 @@ from percasym import launch
 from percasym.folders import link
 from percasym.sections import PostTrainingSection, TrainerSection
 from percasym.training.config import TrainingConfig
-from tasks.stage import VOLATILE, Work
+from tasks.stage import TRAINING_LOG, Work
 
 ROLLOUTS = "rollouts.jsonl"
 
@@ -46,7 +46,7 @@ def train(
         prefix = "" if line["kind"] == "train" else f"{line['kind']}/"
         work.run.metrics({k: v for k, v in line.items() if k != "step"}, line["step"], prefix)
         work.progress(line["step"], config.steps)
-    for name in ("model", VOLATILE, ROLLOUTS):
+    for name in ("model", TRAINING_LOG, ROLLOUTS):
         if (out / name).exists():
             link(out / name, work.folder / name)
 

@@ -14,7 +14,8 @@ from percasym.sft.data import TrainingRows
 from percasym.sft.losses import TokenLosses
 from percasym.sft.metrics import Window, gradient_record
 from percasym.sft.step import GradientComputer
-from percasym.sft.weighting import TokenMean, parse_weighting
+from percasym.sft.weighting import parse_weighting
+from percasym.sft.weighting.token_mean import TokenMean
 from percasym.training import run
 from percasym.training.distributed import Ranks
 

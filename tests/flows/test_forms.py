@@ -20,7 +20,7 @@ from percasym.tracking import PARENT, Tracker
 CODE = """
 open({marker!r}, "w")
 from percasym.puzzles.sudoku import SudokuPuzzle
-from percasym.sft.weighting import PCGrad
+from percasym.sft.weighting.pcgrad import PCGrad
 
 class Puzzle(SudokuPuzzle): ...
 class Arm(PCGrad): ...

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tasks import sources
-from tasks.sources import file_digest
+from tasks.sft import sft
+from tasks.sources import content_of_files
 
 FILES = {
     "tasks/__init__.py": "",
@@ -72,25 +73,65 @@ def test_the_report_is_not_part_of_the_training_and_the_trainer_is() -> None:
         if name not in found and name not in sources.PLUMBING and (path := sources._path(name)):
             found.add(name)
             pending += sources._module(name, path)[1]
+    assert not {"percasym.sft.weighting.ngdiff", "percasym.sft.weighting.fixed"} & found
+    assert sft.uses("ngdiff:0.05") == ["percasym.sft.weighting.ngdiff"]
+    assert sft.uses("own.py:NGDiff") == sft.uses(None) == []
     assert {"percasym.sft.trainer", "percasym.sft.weighting", "percasym.response", "percasym.models"} <= found
     assert not {name for name in found if name.startswith(("percasym.report", "percasym.diagnostics"))}
 
 
-def test_a_file_of_ones_own_counts_by_its_content(tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
-    path.write_text("1")
-    before = sources.file_digest(f"{path}:Mine")
-    path.write_text("2")
-    assert before != sources.file_digest(f"{path}:Mine")
-    assert sources.file_digest("sudoku") == ""
-    assert sources.file_digest("fixed:0.5") == ""
+def test_a_file_of_ones_own_counts_by_its_content_and_not_by_its_path(tmp_path: Path) -> None:
+    one, other = tmp_path / "own.py", tmp_path / "renamed.py"
+    for text in ("{}:Mine", "surrogate:{}:mine:0.5", "{}:Mine:scale=2"):
+        one.write_text("1")
+        other.write_text("1")
+        before = content_of_files(text.format(one))
+        assert content_of_files(text.format(other)) == before
+        assert content_of_files(text.format(one).replace("ine", "y")) != before
+        one.write_text("2")
+        assert content_of_files(text.format(one)) != before
+    for text in ("sudoku", "fixed:0.5", "surrogate:agreement:0.5"):
+        assert content_of_files(text) == text
 
 
-def test_the_file_of_a_users_own_is_found_wherever_it_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "own.py"
-    file.write_text("1")
-    before = {file_digest(f"{file}:Mine"), file_digest(f"surrogate:{file}:mine:0.5")}
-    file.write_text("2")
-    assert len(before) == 1
-    assert file_digest(f"surrogate:{file}:mine:0.5") not in before
-    assert file_digest("surrogate:agreement:0.5") == ""
+CODE = '''
+"""A module."""
+import logging
+
+logger = logging.getLogger("x")
+
+
+def weigh(lam: float) -> float:
+    """The weight."""
+    if lam > 1:
+        logger.warning("too much: %s", lam)
+        lam = 1
+    return 2 * lam
+'''
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("import logging\n", "import logging  # to tell\n"),
+        ("A module.", "Another text."),
+        ("The weight.", "The weight of perception."),
+        ('    """The weight."""\n', ""),
+        ("too much: %s", "more than one: %s"),
+        ('        logger.warning("too much: %s", lam)\n', ""),
+        ("    return", "\n    # at last\n    return"),
+        ("weigh(lam: float)", "weigh(\n    lam: float\n)"),
+    ],
+)
+def test_what_changes_no_meaning_changes_no_digest(before: str, after: str) -> None:
+    assert before in CODE
+    assert sources._meaning(CODE.replace(before, after).encode()) == sources._meaning(CODE.encode())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("2 * lam", "3 * lam"), ("        lam = 1", "    lam = 1"), ("> 1", ">= 1"), ("weigh", "weight")],
+)
+def test_what_changes_the_meaning_changes_the_digest(before: str, after: str) -> None:
+    assert before in CODE
+    assert sources._meaning(CODE.replace(before, after, 1).encode()) != sources._meaning(CODE.encode())

@@ -21,7 +21,11 @@ from percasym.models import load
 from percasym.sft.data import TrainingRows
 from percasym.sft.losses import TokenLosses
 from percasym.sft.step import Gradient, GradientComputer
-from percasym.sft.weighting import Fixed, NGDiff, PCGrad, StepStatistics, TokenMean, Weighting
+from percasym.sft.weighting import StepStatistics, Weighting
+from percasym.sft.weighting.fixed import Fixed
+from percasym.sft.weighting.ngdiff import NGDiff
+from percasym.sft.weighting.pcgrad import PCGrad
+from percasym.sft.weighting.token_mean import TokenMean
 from percasym.training.batches import TOKEN_INPUTS, MicroBatch
 from percasym.training.distributed import Ranks
 

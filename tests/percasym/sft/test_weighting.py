@@ -10,15 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from percasym.errors import PercasymError
-from percasym.sft.weighting import (
-    DynamicWeightAverage,
-    NGDiff,
-    PCGrad,
-    StepStatistics,
-    TokenMean,
-    Uncertainty,
-    parse_weighting,
-)
+from percasym.sft.weighting import StepStatistics, parse_weighting
+from percasym.sft.weighting.dwa import DynamicWeightAverage
+from percasym.sft.weighting.ngdiff import NGDiff
+from percasym.sft.weighting.pcgrad import PCGrad
+from percasym.sft.weighting.token_mean import TokenMean
+from percasym.sft.weighting.uncertainty import Uncertainty
 
 COUNTS = st.integers(1, 10**6)
 VECTORS = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed).standard_normal((2, 5)))
