@@ -37,7 +37,9 @@ DATABASE_SECONDS = 20.0  # that a damaged database is looked for
 
 UsageError: Any = typer.BadParameter.mro()[1]  # typer exports no name for it
 
-Preset = Annotated[str, typer.Option(help="mini, gpu-mini, paper (see `percasym presets`), or a .yaml file.")]
+Preset = Annotated[
+    str, typer.Option(help="tiny, mini, gpu-mini, paper (see `percasym presets`), or a .yaml file.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Changes a setting; a,b is a list. May be repeated."),
@@ -59,14 +61,26 @@ def common(
 
 @app.command()
 def study(
-    preset: Preset = "mini", settings: Settings = None, seed: Seed = None, home: HomeFolder = Path(DEFAULT)
+    preset: Preset = "mini",
+    settings: Settings = None,
+    recipes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME: PHASES",
+            help="A chain of trainings in place of the preset's, such as 'rl: sft token_mean then "
+            "grpo outcome steps=20'. May be repeated.",
+        ),
+    ] = None,
+    seed: Seed = None,
+    home: HomeFolder = Path(DEFAULT),
 ) -> None:
     """Run a whole study: data, teacher, base model, post-training in several ways, measurement, report.
 
     What has been done before with the same settings is not done again; a study that was killed goes on where
     it stopped.
     """
-    config = _config(preset, settings, seed)
+    config = _config(preset, settings, seed, recipes)
     with _pipeline(home):
         from flows.study import study as flow
 
@@ -162,11 +176,14 @@ def _numbers(option: str, text: str) -> list[float]:
         raise PercasymError(f"{option} {text}: write numbers from 0 to 1, separated by commas") from None
 
 
-def _config(preset: str, settings: list[str] | None, seed: int | None) -> "StudyConfig":
+def _config(
+    preset: str, settings: list[str] | None, seed: int | None, recipes: list[str] | None = None
+) -> "StudyConfig":
     from percasym.presets import load_preset, parse_settings
 
     changes = parse_settings(settings or [])
-    config = load_preset(preset, changes if seed is None else {**changes, "seed": seed})
+    changes |= {} if seed is None else {"seed": seed}
+    config = load_preset(preset, {**changes, "recipes": recipes} if recipes else changes)
     config.check_files()
     return config
 

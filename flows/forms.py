@@ -23,7 +23,7 @@ from percasym.config import StudyConfig
 from percasym.presets import load_preset, parse_settings
 
 AS_PRESET: Literal["as the preset"] = "as the preset"
-Preset = Literal["mini", "gpu-mini", "paper"]
+Preset = Literal["tiny", "mini", "gpu-mini", "paper"]
 Puzzle = Literal["as the preset", "sudoku", "graph_coloring"]
 Engine = Literal["as the preset", "transformers", "vllm", "server"]
 Natural = Annotated[int, Field(ge=0)]
@@ -70,6 +70,7 @@ def study(
     model: str = "",
     arms: list[str] = NONE,
     rewards: list[str] = NONE,
+    recipes: list[str] = NONE,
     train_items: Natural = 0,
     test_items: Natural = 0,
     sft_steps: Natural = 0,
@@ -89,6 +90,8 @@ def study(
         rewards: Rewards of reinforcement learning, from outcome, perception_aware:0.5 (the weight of a_p, 0
             to 1), surrogate:agreement:0.5, surrogate:best:0.5. None: as the preset. For no reinforcement
             learning write rl_arms= into the settings.
+        recipes: Chains of trainings, in place of losses and rewards, each as "twice: sft ngdiff then sft
+            token_mean steps=100 then grpo outcome". None: as losses and rewards say.
         train_items: Puzzles to learn from. 0: as the preset.
         test_items: Puzzles to measure on. 0: as the preset.
         sft_steps: Optimizer steps of fine-tuning, for each arm. 0: as the preset.
@@ -96,7 +99,13 @@ def study(
             `percasym presets mini` lists the fields. Files, folders and addresses have to be allowed, by
             `percasym up --allow`.
     """
-    fields: dict[str, Any] = {"name": name, "model": model, "arms": arms, "rl_arms": rewards}
+    fields: dict[str, Any] = {
+        "name": name,
+        "model": model,
+        "arms": arms,
+        "rl_arms": rewards,
+        "recipes": recipes,
+    }
     fields |= {"train_items": train_items, "test_items": test_items, "sft_steps": sft_steps}
     return studying.study.fn(_config(preset, seed, puzzle, settings, **fields))
 

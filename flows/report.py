@@ -30,18 +30,18 @@ def report(study: str) -> str:
         text = of and tracker.tag(of, REFERENCE)
         return Reference.model_validate_json(text) if text else None
 
-    models = ["base", *config.arms, *config.rl_arms]
+    starts = {model.name: model.start for model in config.models}
     kinds = ("sft", "grpo", "verl")
-    trained = {name: made for name in models for kind in kinds if (made := left(f"{kind}.{name}"))}
+    trained = {name: made for name in starts for kind in kinds if (made := left(f"{kind}.{name}"))}
     with launch.slots(1):
         page = stage.submit(
             config,
             run.id,
             data=left("generate"),
             lessons=left("distill"),
-            results={name: left(f"evaluate.{name}") for name in models},
+            results={name: left(f"evaluate.{name}") for name in ("base", *starts)},
             trainings=trained,
-            start=config.rl_from,
+            starts=starts,
             best=tracker.tag(run.id, "surrogate.best"),
             audit=left("audit"),
         ).result()

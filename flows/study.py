@@ -9,12 +9,13 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
-from flows.stand_ins import prepare
+from flows.stand_ins import StandIns
 from percasym import launch
 from percasym.config import StudyConfig
 from percasym.grpo.verl.config import check_installed
 from percasym.metrics import FIGURES, READING
-from percasym.rewards import BEST, chosen
+from percasym.recipes import Model
+from percasym.rewards import chosen
 from percasym.tracking import Tracker
 from tasks.base import base
 from tasks.devices import device_slots
@@ -47,62 +48,65 @@ class Outcome(BaseModel):
 
 @flow(name="study", flow_run_name="{config.name}")
 def study(config: StudyConfig) -> Outcome:
-    """Generate -> distill -> base -> fine-tune each arm -> reinforce one by each reward -> measure each model
-    -> diagnose -> report.
+    """Generate -> distill -> base -> train each phase of each recipe -> measure all -> diagnose -> report.
 
-    An arm that fails does not keep the others from being measured; the study then ends with its error.
+    A training that fails does not keep the others from being measured; the study then ends with its error.
     """
-    if config.rl_arms and config.rl_engine == "verl":
+    phases = {model.name: model.phase for model in config.models}
+    if any(phase.trainer == "grpo" and config.of(phase).rl_engine == "verl" for phase in phases.values()):
         check_installed()
     with launch.slots(config.workers, device_slots), flow_run(config.name, "study", config) as run:
         data = generate.submit(config, run.id)
         lessons = distill.submit(config, run.id, data=data)
         before = base.submit(config, run.id, model=config.model) if config.makes_base else config.model
+        made: dict[str, Any] = {"base": before}
+        aids = StandIns(config, run.id, data, made)
 
-        trained = {
-            arm: sft.submit(config, run.id, arm, data=lessons, base=before, weighting=arm)
-            for arm in config.arms
-        }
-        started = {"base": before, **trained}
-        aids = prepare(config, run.id, data, started)
+        def train(model: Model, objective: str) -> PrefectFuture[Reference]:
+            settings, name, start = config.of(model.phase), model.name, made[model.start]
+            if model.phase.trainer == "sft":
+                return sft.submit(settings, run.id, name, data=lessons, base=start, weighting=objective)
+            engine = verl if settings.rl_engine == "verl" else grpo
+            more = aids.of(objective)
+            return engine.submit(settings, run.id, name, data=data, base=start, reward=objective, **more)
 
-        def reinforce(arm: str, reward: str) -> PrefectFuture[Reference]:
-            engine = verl if config.rl_engine == "verl" else grpo
-            start = started[config.rl_from]
-            return engine.submit(config, run.id, arm, data=data, base=start, reward=reward, **aids.of(reward))
-
-        def measure(name: str, model: Any) -> PrefectFuture[Reference]:
+        def measure(name: str) -> PrefectFuture[Reference]:
             # A teacher's server has the GPUs for itself.
             after = [lessons] if config.teacher and not config.teacher_server else []
-            return evaluate.submit(config, run.id, name, after, data=data, model=model)
+            return evaluate.submit(config, run.id, name, after, data=data, model=made[name])
 
-        undecided = [reward for reward, surrogate in config.surrogates().items() if surrogate == BEST]
-        rewarded = {reward: reinforce(reward, reward) for reward in config.rl_arms if reward not in undecided}
-        measured = {name: measure(name, model) for name, model in {**started, **rewarded}.items()}
+        measured = {"base": measure("base")}
+        waiting = list(config.models)
+        while ready := [model for model in waiting if model.start in made and aids.ready(model)]:
+            for model in ready:
+                made[model.name] = train(model, model.phase.objective)
+                measured[model.name] = measure(model.name)
+                waiting.remove(model)
 
         best, doubts = None, []
-        if undecided:  # only now, so that nothing else waits for the audit
+        aids.prepare()
+        if waiting:  # only now, so that nothing else waits for the audit
             try:
                 best = aids.best()
             except Exception as error:
                 doubts.append(error)
             else:
-                rewarded |= {reward: reinforce(reward, chosen(reward, best)) for reward in undecided}
-                measured |= {reward: measure(reward, rewarded[reward]) for reward in undecided}
-        rewarded = {reward: rewarded[reward] for reward in config.rl_arms if reward in rewarded}
+                for model in waiting:
+                    made[model.name] = train(model, chosen(model.phase.objective, best))
+                    measured[model.name] = measure(model.name)
 
         failures: list[Exception] = []
         _finished({"data": data, "lessons": lessons, "base": before}, failures)
-        models = _finished(trained, failures)
         _finished({"audit": aids.audit, "captions": aids.captions}, failures)
-        models |= _finished(rewarded, failures)
-        results = _finished({name: measured[name] for name in [*started, *rewarded]}, failures)
+        names = [name for name in phases if name in made]
+        models = _finished({name: made[name] for name in names}, failures)
+        results = _finished({name: measured[name] for name in ("base", *names)}, failures)
         failures += doubts
         if failures:
             raise failures[0]
 
         told: dict[str, Any] = {"data": data, "results": results, "trainings": models}
-        told |= {"start": config.rl_from, "best": best}
+        told |= {"starts": {model.name: model.start for model in config.models}, "best": best}
         account = diagnose.submit(config, run.id, **told)
         page = report.submit(config, run.id, lessons=lessons, audit=aids.audit, **told)
         shown = {

@@ -30,7 +30,7 @@ def following(server: Callable[[], str]) -> Iterator[None]:
         APILogHandler().flush()
 
 
-ENDINGS = {"done": "done", "hit": "[dim]as before[/]", "failed": "[red]failed[/]"}
+ENDINGS = {"done": "done", "hit": "[dim]hit[/]", "failed": "[red]failed[/]"}
 
 
 @contextmanager

@@ -4,8 +4,10 @@
 """
 
 import ast
+import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -14,6 +16,8 @@ from pydantic import ValidationError, model_validator
 from percasym.allowed import NotAllowed, check_settings
 from percasym.errors import PercasymError
 from percasym.grpo.verl.config import check_reach
+from percasym.recipes import SECTIONS, Model, Phase, Recipe, models, parse_recipe
+from percasym.rewards import parse_reward
 from percasym.sections import (
     AuditSection,
     BaseSection,
@@ -26,6 +30,7 @@ from percasym.sections import (
     SFTSection,
 )
 from percasym.sft.weighting import parse_weighting
+from percasym.surrogates import uses_teacher
 
 
 class Experiment(SFTSection, RLSection, AuditSection, BaseSection, DistillSection, DataSection, NameSection):
@@ -37,38 +42,17 @@ class StudyConfig(MachineSection, Experiment):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        check_settings(self, known=("base", *self.arms))  # before anything that they name is looked at
-        try:
-            for arm in self.arms:
-                parse_weighting(arm)
-        except NotAllowed:
-            raise
-        except PercasymError as error:
-            raise ValueError(str(error)) from None
-        if len(set(self.arms)) < len(self.arms) or len(set(self.rl_arms)) < len(self.rl_arms):
-            raise ValueError("arms and rl_arms: each loss and each reward once")
-        if self.rl_arms and self.rl_from not in ("base", *self.arms):
-            raise ValueError(
-                f"rl_from={self.rl_from} is no arm: take one of the arms, or base; rl_arms= is no GRPO"
-            )
-        if self.rl_arms and not self._is_model(self.rl_teacher):
-            raise ValueError(f"rl_teacher={self.rl_teacher}: take an arm, base, a folder or a Hub id")
-        if self.rl_arms and self.rl_items < self.rl_prompts:
-            raise ValueError("rl_items must be at least rl_prompts")
-        if self.warmup_steps >= min(self.sft_steps, self.pretrain_steps or self.sft_steps):
-            raise ValueError("warmup_steps must be less than sft_steps and pretrain_steps")
-        if self.adapts and not self.model:
-            raise ValueError("system_prompt, min_pixels, max_pixels and thinking are for a model: name one")
         if 0 < self.max_pixels < self.min_pixels:
             raise ValueError("min_pixels must be at most max_pixels")
-        if self.batch_size % (self.micro_batch_size * self.ranks):
-            raise ValueError("batch_size must be a multiple of micro_batch_size x ranks")
+        if self.adapts and not self.model:
+            raise ValueError("system_prompt, min_pixels, max_pixels and thinking are for a model: name one")
+        if self.makes_base and not self.adapts and self.warmup_steps >= (self.pretrain_steps or math.inf):
+            raise ValueError("warmup_steps must be less than pretrain_steps")
         try:
-            if "teacher" in self.surrogates().values() and not self.rl_teacher:
-                raise ValueError("rl_arms: surrogate:teacher wants rl_teacher: an arm, base, or a checkpoint")
-            if self.rl_engine == "verl":
-                for reward in self.rl_arms:
-                    check_reach(reward, self.rl_credit, self.lora_rank)
+            made = self.models
+            check_settings(self, known=("base", *(model.name for model in made)))
+            for model in made:
+                self._check_phase(model)
             self.load_puzzle(self.style)
         except NotAllowed:
             raise
@@ -76,9 +60,82 @@ class StudyConfig(MachineSection, Experiment):
             raise ValueError(str(error)) from None
         return self
 
+    @cached_property
+    def models(self) -> list[Model]:
+        """What its recipes make, each after the model that it starts from."""
+        recipes = [parse_recipe(text) for text in self.recipes]
+        return models(recipes or self._arms())
+
+    def _arms(self) -> list[Recipe]:
+        """The recipes that `arms`, `rl_arms` and what belongs to them are short for."""
+        if len(set(self.arms)) < len(self.arms) or len(set(self.rl_arms)) < len(self.rl_arms):
+            raise PercasymError("arms and rl_arms: each loss and each reward once")
+        for arm in self.arms:
+            parse_weighting(arm)
+        if self.rl_arms and self.rl_from not in ("base", *self.arms):
+            raise PercasymError(
+                f"rl_from={self.rl_from} is no arm: take one of the arms, or base; rl_arms= is no GRPO"
+            )
+        before = () if self.rl_from == "base" else (Phase("sft", self.rl_from),)
+        return [
+            *(Recipe(arm, (Phase("sft", arm),)) for arm in self.arms),
+            *(Recipe(reward, (*before, Phase("grpo", reward))) for reward in self.rl_arms),
+        ]
+
+    def of(self, phase: Phase) -> Self:
+        """The study's config with what a phase sets.
+
+        Raises:
+            PercasymError: a value that is out of range.
+        """
+        section = self.section(SECTIONS[phase.trainer][0])
+        try:
+            changed = type(section).model_validate({**section.model_dump(), **dict(phase.settings)})
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise PercasymError(f"{phase.trainer} {field}={first['input']!r}: {first['msg']}") from None
+        return self.model_copy(update={name: getattr(changed, name) for name, _ in phase.settings})
+
+    def _check_phase(self, model: Model) -> None:
+        phase, config = model.phase, self.of(model.phase)
+        if phase.trainer == "sft":
+            parse_weighting(phase.objective)
+            if config.warmup_steps >= config.sft_steps:
+                raise PercasymError(f"{model.name}: warmup_steps must be less than sft_steps")
+            if config.batch_size % (config.micro_batch_size * config.ranks):
+                raise PercasymError("batch_size must be a multiple of micro_batch_size x ranks")
+            return
+        reward = parse_reward(phase.objective)
+        if not self._is_model(self.rl_teacher):
+            raise PercasymError(f"rl_teacher={self.rl_teacher}: take an arm, base, a folder or a Hub id")
+        if config.rl_items < config.rl_prompts:
+            raise PercasymError("rl_items must be at least rl_prompts")
+        if reward.surrogate == "teacher" and not self.rl_teacher:
+            raise PercasymError(
+                f"{phase.objective} wants rl_teacher: the name of a model of the study, or a checkpoint"
+            )
+        if model.name in self._line_of(self.rl_teacher) and uses_teacher(reward.surrogate):
+            raise PercasymError(
+                f"rl_teacher={self.rl_teacher} cannot teach {model.name}, which it is made from"
+            )
+        if config.rl_engine == "verl":
+            try:
+                check_reach(phase.objective, config.rl_credit, config.lora_rank)
+            except ValueError as error:
+                raise PercasymError(str(error)) from None
+
+    def _line_of(self, name: str) -> set[str]:
+        """The models that one of the study goes back to, and itself."""
+        starts, line = {model.name: model.start for model in self.models}, set[str]()
+        while name in starts:
+            line.add(name)
+            name = starts[name]
+        return line
+
     def _is_model(self, name: str) -> bool:
         return (
-            name in ("", "base", *self.arms)
+            name in ("", "base", *(model.name for model in self.models))
             or Path(name).is_dir()
             or bool(re.fullmatch(r"\w[\w.-]*/[\w.-]+", name))
         )
@@ -108,7 +165,8 @@ class StudyConfig(MachineSection, Experiment):
             arms = [arm for arm in arms if not arm.startswith("fixed:")] + [f"fixed:{lam:g}" for lam in lams]
         if rewards:
             rewards = [arm for arm in self.rl_arms if not arm.startswith("perception_aware:")] + rewards
-        return StudyConfig.model_validate({**self.model_dump(), "arms": arms, "rl_arms": rewards})
+        grid = {"arms": arms, "rl_arms": rewards, "recipes": []}
+        return StudyConfig.model_validate({**self.model_dump(), **grid})
 
     def for_testing(self, seed: int | None = None, items: int = 0) -> "StudyConfig":
         """The same study with next to no items to learn from.

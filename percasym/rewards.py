@@ -9,6 +9,8 @@ A reward is a weighted sum of fields of a `Score`, written as text:
     0.9*a+0.1*format              any sum of fields, as that of the curriculum paper (arXiv 2605.20177)
     surrogate:agreement:0.5       perception_aware with what stands in for a_p: see percasym.surrogates
     surrogate:best:0.5            in a study: with the surrogate that its audit ranks first
+    own.py:function:scale=2       whatever a function of yours gives for each response of a group: it is
+                                  called as a surrogate is, with a `percasym.surrogates.Group`
 """
 
 import math
@@ -28,6 +30,11 @@ class Reward:
     surrogate: str = ""
     alpha: float = 0.0
     """Weight of the surrogate."""
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether it has something that stands in for a_p, and is not all a user's own."""
+        return bool(self.surrogate and self.weights)
 
     def __call__(self, judged: Score, stand_in: float = 0.0) -> float:
         """The reward of a response; `stand_in` is what the surrogate says of it."""
@@ -56,6 +63,9 @@ def parse_reward(text: str) -> Reward:
             load_surrogate(surrogate)
         alpha = _alpha(text, f"surrogate:{surrogate}", number)
         return Reward((("a", 1 - alpha),), surrogate, alpha)
+    if ".py:" in text:
+        load_surrogate(text)
+        return Reward((), text, 1.0)
     if name in _MIXED:
         alpha = _alpha(text, name, number)
         return Reward(((_MIXED[name], alpha), ("a", 1 - alpha)))
@@ -64,7 +74,8 @@ def parse_reward(text: str) -> Reward:
         match = _TERM.fullmatch(term.strip())
         weight = _number(match["weight"] or "1") if match else math.nan
         if colon or not match or match["field"] not in FIELDS or not math.isfinite(weight):
-            known = ", ".join([*_NAMED, *(f"{mixed}:ALPHA" for mixed in _MIXED), "surrogate:NAME:ALPHA"])
+            mixed = [f"{name}:ALPHA" for name in (*_MIXED, "surrogate:NAME")]
+            known = ", ".join([*_NAMED, *mixed, "path/to/file.py:function"])
             raise PercasymError(
                 f"there is no reward {text!r}: use {known}, or a sum such as 0.9*a+0.1*format "
                 f"of {', '.join(FIELDS)}"
@@ -73,9 +84,14 @@ def parse_reward(text: str) -> Reward:
     return Reward(tuple(weights))
 
 
-def chosen(reward: str, surrogate: str) -> str:
-    """The text of a surrogate:best:ALPHA with `surrogate` in the place of best."""
-    return f"surrogate:{surrogate}:{reward.rpartition(':')[2]}"
+def is_undecided(objective: str) -> bool:
+    """Whether it is a surrogate:best:ALPHA."""
+    return objective.startswith(f"surrogate:{BEST}:")
+
+
+def chosen(objective: str, surrogate: str) -> str:
+    """`objective`, if it is a surrogate:best:ALPHA with `surrogate` in the place of best."""
+    return f"surrogate:{surrogate}:{objective.rpartition(':')[2]}" if is_undecided(objective) else objective
 
 
 def _alpha(text: str, name: str, number: str) -> float:

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from percasym.allowed import Names
 from percasym.engines import LONGEST
 from percasym.puzzles import Puzzle, load_puzzle
-from percasym.rewards import parse_reward
 
 Knob = bool | int | float | str | list[int]
 
@@ -302,6 +301,12 @@ class NameSection(Section):
         description="Rewards to compare: outcome, perception_aware:0.5 (0 to 1), surrogate:agreement:0.5, "
         "surrogate:best:0.5 (the audit's first); none: no GRPO.",
     )
+    recipes: Annotated[list[str], Names.CODE] = Field(
+        default=[],
+        max_length=256,
+        description="Chains of trainings in place of arms and rl_arms, each as "
+        "NAME: sft token_mean then grpo outcome steps=40.",
+    )
     rl_from: Annotated[str, Names.NOTHING] = Field(
         "token_mean", description="The arm that GRPO starts from, or base."
     )
@@ -309,8 +314,3 @@ class NameSection(Section):
         "",
         description="Captions for surrogate:teacher:0.5: an arm, base, a folder or a Hub id; empty: nobody.",
     )
-
-    def surrogates(self) -> dict[str, str]:
-        """The rewards that are surrogates, each with its surrogate's name, which may be best."""
-        found = {reward: parse_reward(reward).surrogate for reward in self.rl_arms}
-        return {reward: surrogate for reward, surrogate in found.items() if surrogate}

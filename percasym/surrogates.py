@@ -1,7 +1,7 @@
 """What can stand in for a_p where nobody knows p*: rewards for perception without labels.
 
 A surrogate is a function from the sampled responses to one item to a number for each, in [0, 1]; a user's own
-is named path/to/file.py:function.
+is named path/to/file.py:function, with what else it takes after colons: path/to/file.py:function:scale=2.
 
     agreement     the caption's mean agreement with the other captions of its group (self-consistency)
     well_formed   the caption describes a puzzle that could have been drawn
@@ -18,7 +18,7 @@ from math import exp, isfinite
 from typing import Any
 
 from percasym.errors import PercasymError
-from percasym.extensions import load_function
+from percasym.extensions import load_function, parse_call
 from percasym.puzzles import Puzzle
 from percasym.response import Response
 
@@ -145,8 +145,11 @@ def load_surrogate(name: str) -> Surrogate:
     """
     if name in SURROGATES:
         return SURROGATES[name]
-    if ".py:" in name:
-        return load_function(name)
+    call = parse_call(name)
+    if call.path:
+        function = load_function(call.name)
+        call.bind(function, None)
+        return lambda group: function(group, *call.values, **call.options)
     raise PercasymError(
         f"there is no surrogate {name!r}: use {', '.join(SURROGATES)}, or path/to/file.py:function"
     )

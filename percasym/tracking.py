@@ -107,7 +107,7 @@ class Tracker:
 
     def metric(self, run_id: str, name: str) -> float | None:
         """The last value that a run has logged of a metric; None if it never did."""
-        value = self.client.get_run(run_id).data.metrics.get(name)
+        value = self.client.get_run(run_id).data.metrics.get(allowed_name(name))
         return None if value is None else float(value)
 
     def register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> str:
@@ -148,7 +148,7 @@ class Tracker:
         return dict(self.client.get_run(run_id).data.params)
 
     def tag(self, run_id: str, name: str) -> str | None:
-        value = self.client.get_run(run_id).data.tags.get(name)
+        value = self.client.get_run(run_id).data.tags.get(allowed_name(name))
         return None if value is None else str(value)
 
     def newest(self, **tags: str) -> str | None:
@@ -257,7 +257,7 @@ class Run:
         self.client.log_batch(self.id, params=[Param(key, str(value)) for key, value in values.items()])
 
     def tags(self, values: Mapping[str, str]) -> None:
-        self.client.log_batch(self.id, tags=[RunTag(key, value) for key, value in values.items()])
+        self.client.log_batch(self.id, tags=[RunTag(allowed_name(k), v) for k, v in values.items()])
 
     def link(self, stages: Mapping[str, str]) -> None:
         """Links the runs of stages from this run, each by the name of its stage and its label."""
@@ -267,7 +267,7 @@ class Run:
         """Logs the numbers among `values` at `step`; anything else is left out."""
         now = int(time.time() * 1000)
         numbers = [
-            Metric(prefix + key, float(value), now, step)
+            Metric(allowed_name(prefix + key), float(value), now, step)
             for key, value in values.items()
             if isinstance(value, int | float)
         ]
@@ -292,6 +292,11 @@ class Run:
             shutil.rmtree(leftover, ignore_errors=True)
         shutil.move(folder, aside)  # a copy where the artifacts are on another disk
         aside.rename(target)
+
+
+def allowed_name(name: str) -> str:
+    """A name of a tag or a metric as MLflow takes it: a recipe or a reward may have other characters."""
+    return re.sub(r"[^\w./: -]", "_", name, flags=re.ASCII)
 
 
 def is_local(uri: str) -> bool:

@@ -18,12 +18,12 @@ def diagnose(
     data: Path,
     results: dict[str, Path],
     trainings: dict[str, Path],
-    start: str,
+    starts: dict[str, str],
     best: str | None,
 ) -> None:
     from percasym.diagnostics.diagnosis import diagnose as account_for
 
-    models = model_records(results, trainings, start, best)
+    models = model_records(results, trainings, starts, best)
     diagnosis = account_for(models, data, "test", sweep_points(results))
     (work.folder / DIAGNOSIS).write_text(json.dumps(diagnosis, indent=2))
     show_markdown("diagnosis", plain(diagnosis["headline"]))

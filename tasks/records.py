@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from percasym.rewards import BEST
+from percasym.sft.weighting import NAMES, parse_weighting
 from tasks.evaluate import RESULTS
 from tasks.stage import TRAINING_LOG
 from tasks.training import ROLLOUTS
@@ -12,27 +13,20 @@ from tasks.training import ROLLOUTS
 if TYPE_CHECKING:
     from percasym.diagnostics.records import ModelRecord, SweepPoint
 
-LABELS = {
-    "base": "base",
-    "token_mean": "token mean",
-    "ngdiff": "NGDiff",
-    "dwa": "DWA",
-    "uncertainty": "uncertainty",
-    "pcgrad": "PCGrad",
-    "outcome": "GRPO, outcome",
-}
-
 CURVE = 3  # points that are worth a curve
 
 
 def model_records(
-    results: Mapping[str, Path], trainings: Mapping[str, Path], start: str, best: str | None = None
+    results: Mapping[str, Path],
+    trainings: Mapping[str, Path],
+    starts: Mapping[str, str],
+    best: str | None = None,
 ) -> "list[ModelRecord]":
     """A record for each evaluated model, the base first.
 
     Args:
         trainings: what fine-tuning or reinforcement learning left of every other model.
-        start: the model that all reinforcement learning started from.
+        starts: for each of these the model that its last training started from.
         best: the surrogate that the audit ranked first, if there was one.
     """
     from percasym.diagnostics.records import ModelRecord
@@ -49,7 +43,7 @@ def model_records(
                 results=folder / RESULTS,
                 training=training / TRAINING_LOG if training else None,
                 rollouts=rollouts,
-                start=start if rollouts else None,
+                start=starts.get(name),
             )
         )
     return records
@@ -72,10 +66,15 @@ def sweep_points(results: Mapping[str, Path]) -> "list[SweepPoint]":
 
 
 def label(name: str, best: str | None = None) -> str:
-    """How a reader should see an arm, or a reward; `best` is what surrogate:best stood for."""
+    """How a reader should see a model; `best` is what surrogate:best stood for.
+
+    One that is called as its weighting or its reward, as arms are, is shown by what that is.
+    """
     kind, _, argument = name.partition(":")
-    if kind == "fixed":
-        return f"λ = {argument}"
+    if kind in NAMES:
+        return parse_weighting(name).label() or name
+    if name == "outcome":
+        return "GRPO, outcome"
     if kind == "perception_aware":
         return f"GRPO, α = {argument}"
     if kind == "perception_aware_partial":
@@ -86,7 +85,7 @@ def label(name: str, best: str | None = None) -> str:
         if surrogate == BEST:
             what = f"best surrogate: {_short(best)}" if best else "best surrogate"
         return f"GRPO, {what}, α = {alpha}"
-    return LABELS.get(name, name)
+    return name
 
 
 def _short(surrogate: str) -> str:

@@ -22,7 +22,7 @@ def report(
     lessons: Path,
     results: dict[str, Path],
     trainings: dict[str, Path],
-    start: str,
+    starts: dict[str, str],
     best: str | None,
     audit: Path | None,
 ) -> None:
@@ -32,7 +32,7 @@ def report(
     write_report(
         ReportInput(
             title=config.name,
-            models=model_records(results, trainings, start, best),
+            models=model_records(results, trainings, starts, best),
             dataset=data,
             split="test",
             stand_ins=stand_ins(config),

@@ -38,6 +38,7 @@ PLUMBING = {
         "percasym.seals",
         "percasym.sections",
         "percasym.tracking",
+        "percasym.values",
     ),
     *("tasks.locks", "tasks.progress", "tasks.shards", "tasks.show", "tasks.sources", "tasks.stage"),
 }

@@ -128,8 +128,9 @@ class Stage:
         self.name = body.__name__
         self.section: type[Section] = get_type_hints(body)["config"]
         self.modules = (body.__module__, *children)
-        self.without_key: dict[UUID, Exception] = {}
-        """Why the key of a task run could not be found. Prefect would go on, and keep nothing."""
+        self.keyed: dict[UUID, str | Exception] = {}
+        """The key of each task run that is to begin, or why there is none. Prefect would go on without, and
+        keep nothing."""
         self.task = task(
             name=self.name,
             persist_result=True,
@@ -187,10 +188,11 @@ class Stage:
 
     def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
         try:
-            return self._found(parameters)
+            self.keyed[context.task_run.id] = found = self._found(parameters)
         except Exception as error:
-            self.without_key[context.task_run.id] = error
+            self.keyed[context.task_run.id] = error
             raise
+        return found
 
     def _found(self, parameters: dict[str, Any]) -> str:
         """Where Prefect keeps the result, or will; a record that is not to be believed is removed."""
@@ -211,9 +213,10 @@ class Stage:
     def _perform(
         self, config: Section, machine: MachineSection, study: str, label: str, inputs: dict[str, Any]
     ) -> Reference:
-        context = TaskRunContext.get()
-        if context and (error := self.without_key.pop(context.task_run.id, None)):
-            raise error
+        if context := TaskRunContext.get():
+            found = self.keyed.pop(context.task_run.id, None)
+            if not isinstance(found, str):
+                raise found or PercasymError(f"{self.name} {label}: no key; run the same command again")
         key = self.key(config, inputs)
         work = Home.current().work / self.name / key
         name = f"{self.name} {label}".strip()

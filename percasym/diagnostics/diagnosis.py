@@ -43,7 +43,7 @@ class ModelDiagnosis(TypedDict):
     shares: Shares | None
     """None without a log of a fine-tuning."""
     start: str | None
-    """The model that a reinforcement learning started from."""
+    """The model that its last training started from; None of the base."""
     coupling: list[dict[str, Any]] | None
     """`percasym.diagnostics.coupling.CouplingWindow` over a reinforcement learning's own rollouts."""
 
@@ -56,7 +56,7 @@ class Diagnosis(TypedDict):
     models: dict[str, ModelDiagnosis]
     comparisons: dict[str, dict[str, dict[str, Any]]]
     """`comparisons[arm][baseline]` is `percasym.metrics.compare` of the arm against the base, the token
-    mean, and if it is a reward's, where it started and the outcome reward."""
+    mean and where its last training started, and if it is a reward's, the outcome reward."""
     sweeps: dict[str, list[dict[str, Any]]]
     """By what is swept over, `lam` or `alpha`: a, a_p and a_r at each `weight`, ascending."""
     headline: str
@@ -115,9 +115,10 @@ def diagnose(
 
 
 def _is_baseline(baseline: ModelRecord, model: ModelRecord) -> bool:
-    """The base and the token mean are everybody's; a reward's are its start and the plain outcome too."""
-    of_rewards = model.kind == "rl" and baseline.name in (model.start, OUTCOME)
-    return baseline.kind == "base" or baseline.name == "token_mean" or of_rewards
+    """The base, the token mean and where its last training started are everybody's; a reward's is the plain
+    outcome too."""
+    everybodys = baseline.kind == "base" or baseline.name in ("token_mean", model.start)
+    return everybodys or (model.kind == "rl" and baseline.name == OUTCOME)
 
 
 def read_instances(dataset: Path, split: str) -> dict[str, tuple[Puzzle[Any], Any]]:

@@ -29,7 +29,7 @@ class ModelRecord:
     rollouts: Path | None = None
     """rollouts.jsonl of its reinforcement learning."""
     start: str | None = None
-    """The name of the model that its reinforcement learning started from."""
+    """The name of the model that its training started from."""
 
 
 @dataclass(frozen=True)

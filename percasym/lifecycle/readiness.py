@@ -26,6 +26,7 @@ class Size:
 
 
 SIZES = {
+    "tiny": Size(memory=3 * GB, disk=1 * GB),
     "mini": Size(memory=4 * GB, disk=1 * GB),
     "gpu-mini": Size(gpus=1, memory=8 * GB, disk=5 * GB, note="has not been run yet"),
     "paper": Size(
@@ -64,7 +65,8 @@ def shortages(preset: str, machine: Machine, home: Home) -> tuple[list[str], lis
 def wants(preset: str) -> frozenset[str]:
     """The optional packages that a preset cannot do without: vllm, verl, ray, dask."""
     config = load_preset(preset)
-    verl = bool(config.rl_arms) and config.rl_engine == "verl"
+    phases = [model.phase for model in config.models]
+    verl = any(one.trainer == "grpo" and config.of(one).rl_engine == "verl" for one in phases)
     teacher = bool(config.teacher) and not config.teacher_server
     vllm = verl or teacher or config.engine in ("vllm", "server")
     return frozenset(

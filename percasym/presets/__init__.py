@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from percasym.config import StudyConfig
 from percasym.errors import PercasymError
-from percasym.presets.values import field_type, item_type, load_texts, read_value
+from percasym.values import field_type, item_type, load_texts, read_value
 
-PRESETS = ("mini", "gpu-mini", "paper")
+PRESETS = ("tiny", "mini", "gpu-mini", "paper")
 
 
 def load_preset(name: str, changes: Mapping[str, Any] | None = None) -> StudyConfig:
@@ -33,6 +33,8 @@ def load_preset(name: str, changes: Mapping[str, Any] | None = None) -> StudyCon
     changes = changes or {}
     if changes.get("puzzle", fields.get("puzzle")) != fields.get("puzzle"):
         fields["puzzle_options"] = fields["pretrain_options"] = {}  # those of another puzzle
+    if {"arms", "rl_arms", "rl_from"} & changes.keys():
+        fields["recipes"] = []  # what is short for recipes replaces them
     for key, value in changes.items():
         if isinstance(value, Mapping):
             fields[key] = {**(fields.get(key) or {}), **value}

@@ -13,7 +13,7 @@ from percasym.training.distributed import Ranks
 from percasym.training.validation import reasoning
 
 FAR, NEAR, CLOSE = 20, 5, 1
-"""Steps between two measurements; the nearer, the fewer: in 20 steps a_r can rise by 30 points, in 5 by 16."""
+"""Steps between two measurements, the nearer, the fewer: in 20 a_r can rise by 30 points, in 5 by 16."""
 GLANCE = 48
 """Items of a measurement that is still far off, at most."""
 RISING, NEXT = 0.4, 0.75

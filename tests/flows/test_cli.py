@@ -193,7 +193,7 @@ def test_a_mistake_in_an_audit_is_one_line_and_exit_code_2(
 
 def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     _, out, _ = call(capfd, "presets")
-    assert [line.split()[0] for line in out.splitlines()] == ["mini", "gpu-mini", "paper"]
+    assert [line.split()[0] for line in out.splitlines()] == ["tiny", "mini", "gpu-mini", "paper"]
     _, out, _ = call(capfd, "presets", "mini")
     (tmp_path / "mine.yaml").write_text(out)
     code, _, err = call(capfd, "study", "--preset", tmp_path / "mine.yaml", "--set", "sft_steps=0")

@@ -52,8 +52,6 @@ class StepStatistics:
 class Weighting(ABC):
     """Chooses the coefficients of each step, except where a batch has tokens of one kind only."""
 
-    label: ClassVar[str] = ""
-    """How a reader should see an arm of it; empty: as it was written."""
     needs_gradients: ClassVar[bool] = False
     """Whether `coefficients` looks at losses, norms or product: each step then computes g_p and g_r apart."""
 
@@ -63,6 +61,10 @@ class Weighting(ABC):
 
     def observe(self, statistics: StepStatistics) -> None:  # noqa: B027 - most methods remember nothing
         """Learns from a step that was done. Called once a step, after `coefficients`."""
+
+    def label(self) -> str:
+        """How a reader should see a model that was trained by it; empty: as its recipe is called."""
+        return ""
 
     def state_dict(self) -> dict[str, Any]:
         """All that must survive a restart, as JSON; `load_state_dict` takes it back."""
@@ -91,9 +93,3 @@ def parse_weighting(text: str) -> Weighting:
     defined = (found for found in vars(module).values() if isinstance(found, type))
     kind = next(c for c in defined if issubclass(c, Weighting) and c.__module__ == module.__name__)
     return call.of(kind)
-
-
-def label_of(text: str) -> str:
-    """How a reader should see an arm of this weighting."""
-    weighting = parse_weighting(text)
-    return weighting.label or text

@@ -14,7 +14,6 @@ class DynamicWeightAverage(Weighting):
     weigh equally.
     """
 
-    label = "DWA"
     TEMPERATURE: ClassVar[float] = 2.0
     WINDOW: ClassVar[int] = 20
 
@@ -37,3 +36,6 @@ class DynamicWeightAverage(Weighting):
         if self.count == self.WINDOW:
             self.finished = [*self.finished, [total / self.count for total in self.sums]][-2:]
             self.sums, self.count = [0.0, 0.0], 0
+
+    def label(self) -> str:
+        return "DWA"

@@ -14,3 +14,6 @@ class Fixed(Weighting):
 
     def coefficients(self, statistics: StepStatistics) -> tuple[float, float]:
         return self.lam, 1 - self.lam
+
+    def label(self) -> str:
+        return f"λ = {self.lam:g}"

@@ -13,7 +13,6 @@ class NGDiff(Weighting):
     is the paper's rule.
     """
 
-    label = "NGDiff"
     needs_gradients = True
 
     def __init__(self, floor: float = 0.1) -> None:
@@ -26,3 +25,6 @@ class NGDiff(Weighting):
         lam = statistics.norm_r / total if total > 0 else 0.5
         lam = min(max(lam, self.floor), 1 - self.floor)
         return lam, 1 - lam
+
+    def label(self) -> str:
+        return "NGDiff"

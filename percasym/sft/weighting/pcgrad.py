@@ -10,7 +10,6 @@ class PCGrad(Weighting):
     ((1 - g_p.g_r / |g_p|^2) g_p + (1 - g_p.g_r / |g_r|^2) g_r) / 2, else the plain mean.
     """
 
-    label = "PCGrad"
     needs_gradients = True
 
     def coefficients(self, statistics: StepStatistics) -> tuple[float, float]:
@@ -18,3 +17,6 @@ class PCGrad(Weighting):
         if conflict == 0:
             return 0.5, 0.5
         return (1 + conflict / statistics.norm_p**2) / 2, (1 + conflict / statistics.norm_r**2) / 2
+
+    def label(self) -> str:
+        return "PCGrad"

@@ -45,11 +45,11 @@ def check(found: Examination, name: str) -> Check:
 
 def test_a_laptop_can_run_mini_and_nothing_that_wants_gpus(tmp_path: Path) -> None:
     found = examine(Home(tmp_path), SMALL)
-    assert [preset.name for preset in found.presets] == ["mini", "gpu-mini", "paper"]
+    assert [preset.name for preset in found.presets] == ["tiny", "mini", "gpu-mini", "paper"]
     assert found.ready("mini")
     assert not found.ready("gpu-mini")
-    assert "1 GPU, here are 0" in [need.what for need in found.presets[1].needs]
-    assert "8 GPUs of 80 GB, here are 0" in [need.what for need in found.presets[2].needs]
+    assert "1 GPU, here are 0" in [need.what for need in found.presets[2].needs]
+    assert "8 GPUs of 80 GB, here are 0" in [need.what for need in found.presets[3].needs]
     assert check(found, "torch").found == version("torch")
     assert not (tmp_path / "locks").exists()  # it only looks
 
@@ -89,9 +89,9 @@ def test_a_preset_says_what_there_is_too_little_of(tmp_path: Path) -> None:
 
 
 def test_presets_want_what_their_settings_say() -> None:
-    assert wants("mini") == wants("gpu-mini") == frozenset()
+    assert wants("tiny") == wants("mini") == wants("gpu-mini") == frozenset()
     assert wants("paper") == {"vllm", "verl"}
-    assert list(SIZES) == ["mini", "gpu-mini", "paper"]
+    assert list(SIZES) == ["tiny", "mini", "gpu-mini", "paper"]
 
 
 def test_vllm_for_cpus_is_not_what_gpus_want(tmp_path: Path) -> None:
