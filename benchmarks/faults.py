@@ -242,7 +242,8 @@ def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str
 
 
 def digests(home: Path) -> dict[str, str]:
-    """The digest of each finished stage, all intact, but for the report: it says how long trainings took."""
+    """The digest of each finished stage, all intact, by its key; of reports, which say how long trainings took,
+    there is none."""
     from percasym.lifecycle.records import read_fields
     from tasks.stage import Reference
 
@@ -252,8 +253,7 @@ def digests(home: Path) -> dict[str, str]:
         assert fields, f"{path} is no record"
         reference = Reference(**fields)
         assert reference.intact(), f"{reference.stage} {reference.label} is torn"
-        found[f"{reference.stage} {reference.label}"] = reference.digest
-    found.pop("report ", None)
+        found[f"{reference.stage} {reference.key}"] = "" if reference.stage == "report" else reference.digest
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from prefect import flow
 from prefect.futures import PrefectFuture
 
+from flows.data import items
 from percasym import launch
 from percasym.config import StudyConfig
 from percasym.metrics import FIGURES, READING
@@ -14,7 +15,6 @@ from tasks.devices import device_slots
 from tasks.evaluate import SUMMARY
 from tasks.evaluate import evaluate as stage
 from tasks.flow_run import flow_run
-from tasks.generate import generate
 from tasks.stage import Reference
 
 
@@ -42,7 +42,7 @@ def measure(
     config: StudyConfig, run: str, label: str, model: str, occasion: str = ""
 ) -> tuple[PrefectFuture[Reference], PrefectFuture[Reference]]:
     """Starts the test items of `config`, and what `model`, a folder or a Hub id, makes of them."""
-    data = generate.submit(config, run, label)
+    data = items(config, run, label)
     more: dict[str, Any] = {"occasion": occasion} if occasion else {}
     return data, stage.submit(config, run, label, data=data, model=model, **more)
 

@@ -42,13 +42,16 @@ class _Watch:
     """One registered version, and its evaluations under way."""
 
     def __init__(self, version: Version, config: StudyConfig, run: Run, occasion: str) -> None:
-        self.version, self.run = version, run
+        self.version, self.config, self.run = version, config, run
         self.name = f"{version.name}@{version.alias}"
         self.fallen: list[Change] = []
         seed = int(digest("fresh", self.name, occasion)[:7], 16)
         model = str(version.checkpoint)
         self.stages: dict[str, PrefectFuture[Reference]] = {}
-        for kind, tested in (("fixed", config), ("fresh", config.for_testing(seed))):
+        for kind, tested in (
+            ("fixed", config),
+            ("fresh", config if config.data else config.for_testing(seed)),
+        ):
             data, measured = measure(tested, run.id, f"{self.name} {kind}", model, occasion)
             self.stages |= {f"generate {kind}": data, f"evaluate {kind}": measured}
         run.params({"fresh_seed": seed})
@@ -93,6 +96,8 @@ class _Watch:
             "fresh items": f"{gap.fresh:.1%}",
             "by heart": f"yes, p = {gap.p:.3f}" if gap.memorised else "no",
         }
+        if self.config.data:
+            line |= {"fresh items": "-", "by heart": "-"}  # of a data set there are none
         if change is not None:
             value, low, high, _ = (100 * x for x in change.difference)
             line["since the last time"] = f"{value:+.1f} points ({low:+.1f} to {high:+.1f})"

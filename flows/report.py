@@ -37,7 +37,7 @@ def report(study: str) -> str:
         page = stage.submit(
             config,
             run.id,
-            data=left("generate"),
+            data=left("ingest" if config.data else "generate"),
             lessons=left("distill"),
             results={name: left(f"evaluate.{name}") for name in ("base", *starts)},
             trainings=trained,

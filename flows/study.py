@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
+from flows.data import as_data, items
 from flows.stand_ins import StandIns
 from percasym import launch
 from percasym.config import StudyConfig
@@ -24,7 +25,6 @@ from tasks.distill import distill
 from tasks.evaluate import SUMMARY, evaluate
 from tasks.flow_run import flow_run
 from tasks.gallery import gallery
-from tasks.generate import generate
 from tasks.grpo import grpo, verl
 from tasks.records import label
 from tasks.report import PAGE, report
@@ -56,7 +56,8 @@ def study(config: StudyConfig) -> Outcome:
     if any(phase.trainer == "grpo" and config.of(phase).rl_engine == "verl" for phase in phases.values()):
         check_installed()
     with launch.slots(config.workers, device_slots), flow_run(config.name, "study", config) as run:
-        data = generate.submit(config, run.id)
+        data = items(config, run.id)
+        config = as_data(config, data)
         lessons = distill.submit(config, run.id, data=data)
         before = base.submit(config, run.id, model=config.model) if config.makes_base else config.model
         made: dict[str, Any] = {"base": before}
@@ -114,7 +115,12 @@ def study(config: StudyConfig) -> Outcome:
             for name, result in results.items()
         }
 
-        single = {"generate": data, "distill": lessons, "base": before, "caption": aids.captions}
+        single = {
+            "ingest" if config.data else "generate": data,
+            "distill": lessons,
+            "base": before,
+            "caption": aids.captions,
+        }
         single |= {"audit": aids.audit, "diagnose": account, "report": page}
         stages = _finished(single, failures)
         stages |= {f"{model.stage} {arm}": model for arm, model in models.items()}

@@ -53,6 +53,11 @@ class PuzzleSection(Section):
 class DataSection(PuzzleSection):
     """The data set that the model is post-trained and measured on."""
 
+    data: Annotated[str, Names.MODEL] = Field(
+        "",
+        description="A data set instead of drawn puzzles: a folder, or an id of the Hub. The numbers of "
+        "items below are then the most that is taken of each split. Empty: puzzles are drawn.",
+    )
     style: Annotated[str, Names.NOTHING] = Field(
         "paper", description="How images are drawn: clean, paper, varied, hard; hard:0.5 is half way there."
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from percasym import launch
 from percasym.errors import PercasymError
@@ -16,6 +16,9 @@ from tasks.shards import over_shards
 from tasks.show import show_response, show_table
 from tasks.stage import Work, stage
 
+if TYPE_CHECKING:
+    from percasym.distillation import Report
+
 REPORT = "distillation.json"
 SPLIT = "train_sft"
 ASKED = 1000  # rows of a shard when a model teaches: its answers are kept by shard, so this never changes
@@ -24,9 +27,15 @@ ASKED = 1000  # rows of a shard when a model teaches: its answers are kept by sh
 @stage(children=("percasym.distillation.__main__",))
 def distill(work: Work, config: DistillSection, data: Path) -> None:
     from percasym.datasets import count_rows, iter_split, write_dataset
-    from percasym.distillation import Report
+    from percasym.distillation import Report, keep
 
     items = count_rows(data, SPLIT)
+    if any(row["response"] for row in iter_split(data, SPLIT, ["response"])):
+        report = Report()
+        rows = keep(iter_split(data, SPLIT), report)
+        write_dataset(work.folder, {SPLIT: rows, "validation": iter_split(data, "validation")})
+        _tell(work, report)
+        return
     size = ASKED if config.teacher else work.machine.shard_items
     with _teacher(work, config) as teacher:
         shards = [
@@ -55,6 +64,12 @@ def distill(work: Work, config: DistillSection, data: Path) -> None:
     parts = [Path(shard["out"]) / "data" for shard in shards]
     answered = chain.from_iterable(iter_split(part, SPLIT) for part in parts if part.is_dir())
     write_dataset(work.folder, {SPLIT: answered, "validation": iter_split(data, "validation")})
+    _tell(work, report)
+
+
+def _tell(work: Work, report: "Report") -> None:
+    """Writes down what became of the responses, and shows it."""
+    summary = report.summary()
     (work.folder / REPORT).write_text(json.dumps(summary, indent=2))
     work.run.metrics({name: value for name, value in summary.items() if isinstance(value, int | float)})
     work.run.metrics(summary["rejections"], prefix="rejections/")

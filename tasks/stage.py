@@ -48,7 +48,7 @@ TRAINING_LOG, SECONDS = "metrics.jsonl", "seconds.json"
 # They say how long something took, or which version has written it: no part of what a result is.
 ASIDE = {TRAINING_LOG, SECONDS, "README.md"}
 NAMES = ("puzzle", "teacher_prompt", "teacher")  # settings that may name a file or folder: its content counts
-DATASETS = {"generate", "distill"}  # stages whose artifact is a data set
+DATASETS = {"generate", "ingest", "distill"}  # stages whose artifact is a data set
 RUN_FILE = "run"
 HEAVY = ("percasym.distillation", "percasym.report", "percasym.report.gallery", "scipy.stats")
 REFERENCE = "reference"  # the tag of a finished stage's run

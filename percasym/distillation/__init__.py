@@ -4,8 +4,8 @@ The teacher gets the query and p*, the canonical text of the image, never the im
 the response that the student learns is `<caption>` p* `</caption>` reasoning `<answer>` answer `</answer>`.
 """
 
-from percasym.distillation.distill import Choice, Report, distill
+from percasym.distillation.distill import Choice, Report, distill, keep
 from percasym.distillation.solver import SolverTeacher
 from percasym.distillation.teacher import Attempt, Request, Teacher
 
-__all__ = ["Attempt", "Choice", "Report", "Request", "SolverTeacher", "Teacher", "distill"]
+__all__ = ["Attempt", "Choice", "Report", "Request", "SolverTeacher", "Teacher", "distill", "keep"]

@@ -136,6 +136,27 @@ def distill(
                 yield _accepted(row, min(responses, key=lambda text: len(text.split())), report)
 
 
+def keep(rows: Iterable[Row], report: Report) -> Iterator[Row]:
+    """The rows that come with a response, right or wrong; `report` is filled meanwhile, and counts what the
+    scorer does not find right as rejections, though nothing is."""
+    report.teacher = "the data set's own responses"
+    for row in rows:
+        puzzle = load_spec(row["puzzle"])
+        instance = puzzle.read_ground_truth(row["ground_truth"])
+        report.items += 1
+        report.settled += 1
+        report.tried[puzzle.difficulty(instance)] += 1
+        if row["response"]:
+            report.responses += 1
+            report.passed[puzzle.difficulty(instance)] += 1
+            judged = score(puzzle, instance, row["response"])
+            if wrong := [
+                name for name, right in (("caption", judged.a_p), ("answer", judged.a)) if not right
+            ]:
+                report.rejections[f"kept with a wrong {wrong[0]}"] += 1
+            yield _accepted(row, row["response"], report)
+
+
 def _ask(
     rows: Iterable[Row], teacher: Teacher, seed: int, attempt: int, report: Report, longest: int
 ) -> Iterator[tuple[str, str]]:

@@ -30,7 +30,9 @@ from transformers import (
 from percasym.models.tokenizer import word_tokenizer
 from percasym.seeding import numpy_stream, stream
 
+PATCH = 8  # px
 MERGE = 2  # both architectures turn 2x2 patches into one token of the text model
+TILE = MERGE * PATCH  # px; what the side of an image has to be a multiple of
 LARGEST_SIDE = 512  # px; larger images are shrunk (Qwen3-VL) or tiled (InternVL)
 
 # Drawn puzzles are dark on nearly white. Centred on the background, an empty patch is close to zero and a
@@ -80,7 +82,7 @@ class TinyConfig(BaseModel, frozen=True, extra="forbid"):
     vision_layers: int = Field(default=2, gt=0, description="Layers of the vision tower")
     vision_heads: int = Field(default=4, gt=0, description="Attention heads of the vision tower")
     vision_mlp_size: int = Field(default=128, gt=0, description="Inner width of the vision tower's MLP")
-    patch: int = Field(default=8, gt=0, description="Side of a patch in px; 2x2 patches make one token")
+    patch: int = Field(default=PATCH, gt=0, description="Side of a patch in px; 2x2 patches make one token")
     side: int = Field(
         default=64, gt=0, le=LARGEST_SIDE, description="Side in px of the images it is made for"
     )

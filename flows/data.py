@@ -1,0 +1,44 @@
+"""The items of a study: drawn, or a data set of the user's."""
+
+import json
+from typing import Any
+
+from prefect.futures import PrefectFuture
+
+from percasym.config import StudyConfig
+from percasym.datasets import iter_split
+from percasym.puzzles.registry import load_spec
+from tasks.generate import generate
+from tasks.ingest import ingest
+from tasks.stage import Reference
+
+
+def items(config: StudyConfig, study: str, label: str = "") -> PrefectFuture[Reference]:
+    """Starts the stage that gives the items.
+
+    Args:
+        study: id of the MLflow run of the flow.
+    """
+    if config.data:
+        return ingest.submit(config, study, label, source=config.data)
+    return generate.submit(config, study, label)
+
+
+def as_data(config: StudyConfig, data: PrefectFuture[Reference]) -> StudyConfig:
+    """`config` with the puzzles of a data set of the user's, if a miniature is to be made for these.
+
+    Raises:
+        Exception: whatever the stage failed with.
+    """
+    if not config.data or config.model:
+        return config
+    from percasym.models.tiny import LARGEST_SIDE, TILE
+
+    row = next(iter_split(data.result().path, "test", ["puzzle"]))
+    load_spec(row["puzzle"])  # refuses a puzzle whose file the user has not named
+    puzzle: dict[str, Any] = json.loads(row["puzzle"])
+    options = {name: value for name, value in puzzle["config"].items() if value is not None}
+    fields = {name: options.pop(name) for name in ("text", "side", "style")}
+    fields["side"] = max(TILE, min(fields["side"], LARGEST_SIDE) // TILE * TILE)
+    changes = {"puzzle": puzzle["name"], "puzzle_options": options, "pretrain_options": {}, **fields}
+    return config.model_copy(update=changes)
