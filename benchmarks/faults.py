@@ -242,8 +242,8 @@ def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str
 
 
 def digests(home: Path) -> dict[str, str]:
-    """The digest of each finished stage, all intact, by its key; of reports, which say how long trainings took,
-    there is none."""
+    """The digest of each finished stage, all intact, by its key. Reports have none: they say how long
+    trainings took."""
     from percasym.lifecycle.records import read_fields
     from tasks.stage import Reference
 

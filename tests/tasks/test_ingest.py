@@ -15,7 +15,7 @@ ITEMS = {"train_items": 20, "validation_items": 3, "rl_items": 4, "test_items": 
 
 
 def folder(path: Path, **splits: int) -> Path:
-    puzzle = load_puzzle("sudoku", {"rows": 2, "cols": 2, "side": 32})
+    puzzle = load_puzzle("sudoku", {"rows": 2, "cols": 2, "side": 64})
     write_dataset(path, {split: generate_rows(puzzle, "test", 0, number) for split, number in splits.items()})
     return path
 
