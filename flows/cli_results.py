@@ -1,5 +1,6 @@
 """Commands about what has been measured: list it, compare it, look at it."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -108,6 +109,37 @@ def runs(
     from percasym.tables import runs_tables
 
     show(list_runs(study, limit), as_json, runs_tables)
+
+
+@commands.command()
+def why(
+    stage: Annotated[list[str], typer.Argument(help="As the study shows it, such as sft ngdiff.")],
+    study: Annotated[str | None, typer.Option(help="Name of a study; none: the latest.")] = None,
+    as_json: Json = False,
+    home: HomeFolder = Path(DEFAULT),
+) -> None:
+    """Say why a stage of the latest finished study was done or found: what of its key has changed."""
+    os.environ[VARIABLE] = str(home)
+    from percasym.why import explain
+
+    reason = explain(" ".join(stage), study)
+    if as_json:
+        typer.echo(json.dumps(reason))
+        return
+    made, before = (date and date.replace("T", " ")[:16] for date in (reason["made"], reason["before"]))
+    typer.echo(f"{reason['stage']}: {reason['ending']}, made on {made} UTC")
+    if before is None:
+        typer.echo("  there was no result of this stage before")
+    elif not reason["changes"]:
+        typer.echo(f"  as on {before} UTC: the result of then was lost, damaged or forgotten")
+    else:
+        typer.echo(f"  made anew, as there was only one of {before} UTC, which had other")
+    for name, (old, new) in reason["changes"].items():
+        typer.echo(f"    {name}: {_told(old)} → {_told(new)}")
+
+
+def _told(value: str | None) -> str:
+    return "nothing" if value is None else value
 
 
 def _title(found: "list[Evaluation]") -> str:

@@ -35,6 +35,7 @@ from percasym.seals import Damaged, check
 EXPERIMENT = "percasym"
 # Tags that the MLflow UI understands.
 PARENT = "mlflow.parentRunId"
+PARTS = "parts"  # tag of what the key of a stage was made of, as JSON: see percasym.why
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 

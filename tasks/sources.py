@@ -52,14 +52,20 @@ _SPACE = {
 
 @cache
 def sources_digest(modules: tuple[str, ...]) -> str:
-    """A digest of the source of `modules` and of all modules of percasym and tasks that they import."""
+    """A digest of `sources(modules)`."""
+    return digest(sources(modules))
+
+
+@cache
+def sources(modules: tuple[str, ...]) -> dict[str, str]:
+    """A digest of each of `modules`, and of all modules of percasym and tasks that they import."""
     pending, seen = list(modules), dict[str, str]()
     while pending:
         name = pending.pop()
         if name not in seen and name not in PLUMBING and (path := _path(name)):
             seen[name], imports = _module(name, path)
             pending += imports
-    return digest(seen)
+    return seen
 
 
 def content_of_files(text: str) -> str:

@@ -12,6 +12,7 @@ A stage is a function that fills a folder. Around it:
   work is done, an upload or a full disk, makes it be done again.
 """
 
+import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -37,10 +38,10 @@ from percasym.lifecycle.records import read_fields
 from percasym.seals import Damaged, file_digests, read_seal, seal
 from percasym.sections import MachineSection, Section
 from percasym.seeding import digest
-from percasym.tracking import PARENT, Run, Tracker, fetch, fetched, is_local, local_path
+from percasym.tracking import PARENT, PARTS, Run, Tracker, fetch, fetched, is_local, local_path
 from tasks.locks import StageLocks, stage_lock
 from tasks.progress import Progress, tell
-from tasks.sources import content_of_files, sources_digest
+from tasks.sources import content_of_files, sources, sources_digest
 
 logger = logging.getLogger("percasym.stages")
 
@@ -176,15 +177,24 @@ class Stage:
 
     def key(self, config: Section, inputs: Mapping[str, Any]) -> str:
         """The digest that names the result; see the module's docstring."""
+        return digest(self.name, *self._key_parts(config, inputs), sources_digest(self._modules_used(inputs)))
+
+    def _key_parts(self, config: Section, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The settings, and what stands for each input."""
         fields = config.model_dump(mode="json")
         fields |= {name: _identity(fields[name]) for name in NAMES if fields.get(name)}
-        used = {module for value in inputs.values() for module in self.uses(value)}
-        return digest(
-            self.name,
-            fields,
-            {name: _identity(value) for name, value in inputs.items()},
-            sources_digest((*self.modules, *sorted(used))),
-        )
+        return fields, {name: _identity(value) for name, value in inputs.items()}
+
+    def _modules_used(self, inputs: Mapping[str, Any]) -> tuple[str, ...]:
+        return (*self.modules, *sorted({name for value in inputs.values() for name in self.uses(value)}))
+
+    def _told_parts(self, config: Section, inputs: Mapping[str, Any]) -> str:
+        """What the key is made of, for `percasym.why`: short texts, and digests in place of long ones."""
+        fields, identities = self._key_parts(config, inputs)
+        parts = {f"setting {name}": _short(value) for name, value in fields.items()}
+        parts |= {f"input {name}": _short(value) for name, value in identities.items()}
+        parts |= {f"code {name}": hash[:12] for name, hash in sources(self._modules_used(inputs)).items()}
+        return json.dumps(parts)
 
     def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
         try:
@@ -233,6 +243,7 @@ class Stage:
                     settings = {name: value for name, value in inputs.items() if isinstance(value, str)}
                     run.params({**config.model_dump(mode="json"), **settings})
                     _log_inputs(run, inputs)
+                    run.tags({PARTS: self._told_parts(config, inputs)})
                     progress = Progress(self.name, label)
                     _import_heavy()
                     self.body(Work(folder, scratch, label, run, machine, progress), config, **_paths(inputs))
@@ -273,6 +284,11 @@ class Stage:
             run = tracker.start(name, {PARENT: study, "stage": self.name, "label": label, "key": key})
             write_text(remembered, run.id)
         return run
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else digest(value)[:12]
 
 
 def _import_heavy() -> None:

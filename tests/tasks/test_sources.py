@@ -37,6 +37,7 @@ def digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         sources.sources_digest.cache_clear()
+        sources.sources.cache_clear()
         sources._module.cache_clear()
         return sources.sources_digest(("tasks.train",))
 
