@@ -181,7 +181,9 @@ def _pairs(own: Sequence[Row], instances: dict[str, tuple[Puzzle[Any], Any]]) ->
     for row in own:
         puzzle, instance = instances[row["id"]]
         caption = read_response(puzzle, instance, row["text"]).caption
-        yield Pair(instance, None if caption is None else puzzle.read_perception(caption, instance))
+        read = None if caption is None else puzzle.read_perception(caption, instance)
+        described = None if read is None else puzzle.facts(read)
+        yield Pair(puzzle.facts(instance), described, puzzle.fact_rows(instance))
 
 
 def _sweep_point(point: SweepPoint) -> dict[str, Any]:

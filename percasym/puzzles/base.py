@@ -40,6 +40,9 @@ class Thought(NamedTuple):
     answer: str
 
 
+Facts = dict[tuple[int, int], str]
+
+
 class PuzzleConfig(BaseModel):
     """What every family can be asked for; a family adds its own knobs of size and difficulty.
 
@@ -206,6 +209,17 @@ class Puzzle(ABC, Generic[InstanceT]):
         """
         described = self.read_perception(caption, instance)
         return described is not None and self.score_answer(described, text).exact
+
+    def facts(self, instance: InstanceT) -> Facts:
+        """What the image shows, one by one: a value at each (row, column), counted from 0.
+
+        Of them the map of misreadings is made. Empty from a family that does not say.
+        """
+        return {}
+
+    def fact_rows(self, instance: InstanceT) -> list[str]:
+        """What a person calls the rows of `facts`."""
+        return [str(row) for row in range(1 + max((row for row, _ in self.facts(instance)), default=-1))]
 
     def difficulty(self, instance: InstanceT) -> int:
         """How much there is to do, for tables by difficulty; 0 from a family that does not say."""

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from percasym.errors import PercasymError
 from percasym.puzzles import graph_reasoning
-from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
+from percasym.puzzles.base import Credit, Facts, Puzzle, PuzzleConfig, Thought
 from percasym.puzzles.chromatic import MOST_VERTICES, colouring, needs
 from percasym.puzzles.colouring_reading import read_colours
 from percasym.puzzles.graph_image import draw_graph, smallest_side
@@ -62,6 +62,9 @@ class GraphConfig(PuzzleConfig):
         if self.side < enough:
             raise ValueError(f"side {self.side} is too small for {high} vertices: {enough} will do")
         return self
+
+
+EDGE, NO_EDGE = "edge", "no edge"  # the facts of a pair of vertices
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,15 @@ class GraphColoringPuzzle(Puzzle[Graph]):
             f'no JSON {{"v", "c", "edges"}} of a graph of at most {MOST_VERTICES} vertices with its '
             f"chromatic number c: {text[:60]!r}"
         )
+
+    def facts(self, instance: Graph) -> Facts:
+        """Of each pair of vertices whether there is an edge."""
+        edges = set(instance.edges)
+        return {(u, v): EDGE if (u, v) in edges else NO_EDGE for v in range(instance.v) for u in range(v)}
+
+    def fact_rows(self, instance: Graph) -> list[str]:
+        """0, 1, 2 ..., the vertices."""
+        return [str(vertex) for vertex in range(instance.v)]
 
     def solve(self, instance: Graph) -> tuple[int, ...]:
         """A colour for every vertex, 0 to c - 1."""

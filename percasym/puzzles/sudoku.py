@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from percasym.errors import PercasymError
 from percasym.puzzles import sudoku_reasoning
-from percasym.puzzles.base import Credit, Puzzle, PuzzleConfig, Thought
+from percasym.puzzles.base import Credit, Facts, Puzzle, PuzzleConfig, Thought
 from percasym.puzzles.reading import read_json
 from percasym.puzzles.styles import parse_style
 from percasym.puzzles.sudoku_cells import BLANK, cell_names
@@ -41,6 +41,9 @@ list with integers, and "-" for a blank. Then think step by step. At last write 
 <answer> and </answer> as a {size}x{size} JSON list with integers."""
 
 Grid = tuple[tuple[int, ...], ...]
+
+
+NO_DIGIT = "blank"  # the fact of such a cell
 
 
 class SudokuConfig(PuzzleConfig):
@@ -161,6 +164,18 @@ class SudokuPuzzle(Puzzle[Sudoku]):
                 return sudoku
         size = self.config.size
         raise PercasymError(f"no {size}x{size} JSON list of a Sudoku that can be solved: {text[:60]!r}")
+
+    def facts(self, instance: Sudoku) -> Facts:
+        """The digit in each cell, or that there is none."""
+        return {
+            (row, column): str(digit) if digit else NO_DIGIT
+            for row, digits in enumerate(instance.grid)
+            for column, digit in enumerate(digits)
+        }
+
+    def fact_rows(self, instance: Sudoku) -> list[str]:
+        """a, b, c ..., as in the cells format."""
+        return [chr(ord("a") + row) for row in range(len(instance.grid))]
 
     def solve(self, instance: Sudoku) -> Grid | None:
         """The solved grid; None where there is none, or none that a bounded search finds."""

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from percasym.diagnostics.diagnosis import Diagnosis
-from percasym.diagnostics.misreadings import BLANK, NO_EDGE
+from percasym.puzzles.graph_coloring import NO_EDGE
+from percasym.puzzles.sudoku import NO_DIGIT
 from percasym.report.outcomes import BORDER, FILLS, NAMES, ON_FILL
 from percasym.report.style import (
     BLUE,
@@ -147,7 +148,7 @@ def misread(diagnosis: Diagnosis) -> Figure | None:
         _heat(ax, shares, counts["rows"], counts["columns"], most=_largest(places))
         title(ax, shorten(label, 18), verbatim=True)
     for ax, (_, counts), shares in zip(below, counted, wrong, strict=True):
-        names = [{BLANK: "–", NO_EDGE: "none"}.get(value, value) for value in counts["values"]]
+        names = [{NO_DIGIT: "–", NO_EDGE: "none"}.get(value, value) for value in counts["values"]]
         _heat(ax, shares, names, names, most=_largest(wrong))
         axis_labels(ax, "read as")
     axis_labels(above[0], y=f"misread there\n(full colour: {100 * _largest(places):.0f} %)")

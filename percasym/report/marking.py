@@ -6,9 +6,10 @@ from difflib import SequenceMatcher
 from math import cos, pi, sin
 from typing import Any, Literal
 
-from percasym.diagnostics.misreadings import BLANK, EDGE, facts
-from percasym.puzzles.graph_coloring import Graph
-from percasym.puzzles.sudoku import Sudoku
+from percasym.puzzles import Puzzle
+from percasym.puzzles.base import Facts
+from percasym.puzzles.graph_coloring import EDGE, Graph
+from percasym.puzzles.sudoku import NO_DIGIT, Sudoku
 
 State = Literal["right", "missed", "invented"]
 MOST_WORDS = 400
@@ -50,31 +51,31 @@ class Marked:
     words: Sequence[tuple[State, str]] = field(default=())
 
 
-def mark(true: Any, read: Any | None, perception: str, caption: str) -> Marked:
+def mark(puzzle: Puzzle[Any], true: Any, read: Any | None, perception: str, caption: str) -> Marked:
     """Mark a caption of the instance `true`.
 
     Args:
+        puzzle: the family, which knows the facts of an instance.
         true: what the picture shows.
         read: the instance that the caption describes, None if it describes none.
         perception: p*, the right caption.
         caption: the caption itself; its words are compared where there are no facts to compare.
     """
     if isinstance(true, Sudoku) and isinstance(read, Sudoku):
-        return _grid(true, read)
+        return _grid(true, puzzle.facts(true), puzzle.facts(read))
     if isinstance(true, Graph) and isinstance(read, Graph):
-        return _graph(true, read)
+        return _graph(true, puzzle.facts(true), puzzle.facts(read))
     return _words(perception, caption)
 
 
-def _grid(true: Sudoku, read: Sudoku) -> Marked:
-    expected, described = facts(true) or {}, facts(read) or {}
+def _grid(true: Sudoku, expected: Facts, described: Facts) -> Marked:
     size = len(true.grid)
     wrong = {position: value for position, value in expected.items() if described[position] != value}
     cells = [
         [
             Cell(
                 text=_digit(described[row, column])
-                if (row, column) in wrong or described[row, column] != BLANK
+                if (row, column) in wrong or described[row, column] != NO_DIGIT
                 else "",
                 true=_digit(wrong[row, column]) if (row, column) in wrong else None,
                 edges=("right " if (column + 1) % true.cols == 0 else "")
@@ -87,11 +88,10 @@ def _grid(true: Sudoku, read: Sudoku) -> Marked:
     return Marked("grid", f"{len(wrong)} of {len(expected)} cells misread" if wrong else "", cells=cells)
 
 
-def _graph(true: Graph, read: Graph) -> Marked:
+def _graph(true: Graph, expected: Facts, described: Facts) -> Marked:
     nodes = [
         (0.5 + 0.4 * sin(2 * pi * k / true.v), 0.5 - 0.4 * cos(2 * pi * k / true.v)) for k in range(true.v)
     ]
-    expected, described = facts(true) or {}, facts(read) or {}
     lines: list[Line] = []
     names: dict[State, list[str]] = {"right": [], "missed": [], "invented": []}
     for (u, v), value in expected.items():
@@ -120,4 +120,4 @@ def _words(perception: str, caption: str) -> Marked:
 
 
 def _digit(value: str) -> str:
-    return "–" if value == BLANK else value
+    return "–" if value == NO_DIGIT else value

@@ -113,7 +113,7 @@ def read_samples(
         yield Sample(
             id=id,
             image=_data_uri(item["image"], picture_bytes),
-            truth=mark(instance, instance, perception, perception),
+            truth=mark(puzzle, instance, instance, perception, perception),
             replies=[
                 _reply(model.label, model.rows[id], puzzle, instance, longest)
                 for model in shown
@@ -128,7 +128,9 @@ def _reply(label: str, row: Row, puzzle: Any, instance: Any, longest: int) -> Re
     caption = None
     if response.caption is not None:
         read = puzzle.read_perception(response.caption, instance)
-        caption = mark(instance, read, puzzle.perception(instance), response.caption[:_LONGEST_CAPTION])
+        caption = mark(
+            puzzle, instance, read, puzzle.perception(instance), response.caption[:_LONGEST_CAPTION]
+        )
     reasoning = response.reasoning
     return Reply(
         label=label,
