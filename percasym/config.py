@@ -83,7 +83,7 @@ class StudyConfig(MachineSection, Experiment):
         ]
 
     def of(self, phase: Phase) -> Self:
-        """The study's config with what a phase sets.
+        """The study's config with what a phase sets. Of few steps fewer warm up, unless it says how many.
 
         Raises:
             PercasymError: a value that is out of range.
@@ -95,7 +95,10 @@ class StudyConfig(MachineSection, Experiment):
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             raise PercasymError(f"{phase.trainer} {field}={first['input']!r}: {first['msg']}") from None
-        return self.model_copy(update={name: getattr(changed, name) for name, _ in phase.settings})
+        set_here = {name: getattr(changed, name) for name, _ in phase.settings}
+        if phase.trainer == "sft" and "sft_steps" in set_here and "warmup_steps" not in set_here:
+            set_here["warmup_steps"] = min(self.warmup_steps, set_here["sft_steps"] - 1)
+        return self.model_copy(update=set_here)
 
     def _check_phase(self, model: Model) -> None:
         phase, config = model.phase, self.of(model.phase)

@@ -202,7 +202,7 @@ def test_the_doctor_says_whether_mini_can_run(
     code, out, _ = call(capfd, "doctor", "--json", "--home", home)
     assert code == 0
     found: dict[str, Any] = json.loads(out)
-    assert found["presets"][0] == {"name": "mini", "ready": True, "needs": [], "notes": []}
+    assert found["presets"][1] == {"name": "mini", "ready": True, "needs": [], "notes": []}
     (home / "mlflow.db").write_bytes((home / "mlflow.db").read_bytes()[:5000])
     code, out, _ = call(capfd, "doctor", "--json", "--home", home)
     assert code == 1

@@ -109,6 +109,7 @@ def test_a_phase_changes_its_own_training_alone() -> None:
     first, second = (config.of(model.phase) for model in config.models)
     assert (first.sft_steps, second.sft_steps) == (40, 700)
     assert (first.batch_size, second.batch_size) == (8, 16)
+    assert config.of(parse_recipe("x: sft token_mean steps=5").phases[0]).warmup_steps == 4
     assert config.sft_steps == 700
 
 
@@ -118,7 +119,7 @@ def test_a_phase_changes_its_own_training_alone() -> None:
         ("x: sft adam", "adam"),
         ("x: sft token_mean steps=0", "sft_steps=0"),
         ("x: sft token_mean steps=many", "sft_steps='many'"),
-        ("x: sft token_mean steps=10", "warmup_steps must be less"),
+        ("x: sft token_mean steps=10 warmup_steps=10", "warmup_steps must be less"),
         ("x: sft token_mean batch_size=9", "multiple of micro_batch_size"),
         ("x: grpo wishes", "no reward 'wishes'"),
         ("x: grpo outcome prompts=1000", "at least rl_prompts"),

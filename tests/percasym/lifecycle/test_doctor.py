@@ -82,7 +82,7 @@ def test_a_preset_says_what_there_is_too_little_of(tmp_path: Path) -> None:
     poor = Machine(gpus=(), driver="", cpu=OLD, cores=1, memory=2 * GB, available=GB)
     found = examine(Home(tmp_path), poor)
     assert not found.ready("mini")
-    assert [need.what for need in found.presets[0].needs] == ["4 GB of memory, here are 2 GB"]
+    assert [need.what for need in found.presets[1].needs] == ["4 GB of memory, here are 2 GB"]
     assert shortages("gpu-mini", LARGE, Home(tmp_path))[0] == []
     mixed = Machine(gpus=LARGE.gpus[:1], driver="580.1", cpu=NEW, cores=8, memory=64 * GB, available=GB)
     assert "8 GPUs of 80 GB, here are 1" in shortages("paper", mixed, Home(tmp_path))[0]
