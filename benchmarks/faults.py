@@ -188,7 +188,7 @@ def two_at_once(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
     said = [finish(process) for process in both]
     assert [one.returncode for one in said] == [0, 0], [one.stderr for one in said]
     check(folder, unbroken)
-    hits = sum(one.stderr.count("hit") for one in said)
+    hits = sum(one.stderr.count(": hit") for one in said)
     return {"both finished": True, "stages done": len(unbroken), "stages found in the cache": hits}
 
 

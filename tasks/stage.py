@@ -27,7 +27,7 @@ from prefect import task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
-from prefect.transactions import IsolationLevel
+from prefect.transactions import IsolationLevel, get_transaction
 from pydantic import BaseModel
 
 from percasym.config import StudyConfig
@@ -129,9 +129,8 @@ class Stage:
         self.name = body.__name__
         self.section: type[Section] = get_type_hints(body)["config"]
         self.modules = (body.__module__, *children)
-        self.keyed: dict[UUID, str | Exception] = {}
-        """The key of each task run that is to begin, or why there is none. Prefect would go on without, and
-        keep nothing."""
+        self.without_key: dict[UUID, Exception] = {}
+        """Why the key of a task run could not be found."""
         self.task = task(
             name=self.name,
             persist_result=True,
@@ -198,11 +197,10 @@ class Stage:
 
     def _cache_key(self, context: TaskRunContext, parameters: dict[str, Any]) -> str:
         try:
-            self.keyed[context.task_run.id] = found = self._found(parameters)
+            return self._found(parameters)
         except Exception as error:
-            self.keyed[context.task_run.id] = error
+            self.without_key[context.task_run.id] = error
             raise
-        return found
 
     def _found(self, parameters: dict[str, Any]) -> str:
         """Where Prefect keeps the result, or will; a record that is not to be believed is removed."""
@@ -223,11 +221,8 @@ class Stage:
     def _perform(
         self, config: Section, machine: MachineSection, study: str, label: str, inputs: dict[str, Any]
     ) -> Reference:
-        if context := TaskRunContext.get():
-            found = self.keyed.pop(context.task_run.id, None)
-            if not isinstance(found, str):
-                raise found or PercasymError(f"{self.name} {label}: no key; run the same command again")
         key = self.key(config, inputs)
+        self._check_kept(key)
         work = Home.current().work / self.name / key
         name = f"{self.name} {label}".strip()
         tell(self.name, label, "running")
@@ -262,6 +257,15 @@ class Stage:
         shutil.rmtree(work, ignore_errors=True)
         tell(self.name, label, "done", 1.0)
         return reference
+
+    def _check_kept(self, key: str) -> None:
+        """Raises what kept Prefect from having the key: it would go on without one, and keep no result."""
+        context, transaction = TaskRunContext.get(), get_transaction()
+        reason = self.without_key.pop(context.task_run.id, None) if context else None
+        if transaction is not None and transaction.key != f"{self.name}/{key}":
+            raise reason or PercasymError(
+                f"{self.name}: Prefect has no key for it; run the same command again"
+            )
 
     def _recorded(self, key: str) -> Reference | None:
         """What MLflow has of this work, though Prefect has no record of it: one of the two was killed in

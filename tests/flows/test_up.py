@@ -97,7 +97,7 @@ def test_a_command_uses_the_servers_that_run_and_finds_what_they_did(studied: Ru
     said = command(studied, "study", "--set=name=daily", "--set=arms=token_mean", *settings)
     assert said.returncode == 0, said.stderr
     assert f"watch it at {studied.prefect}" in said.stderr
-    assert said.stderr.count("hit") == 10
+    assert said.stderr.count(": hit") == 10
 
 
 def test_no_secret_is_written_anywhere(studied: Running) -> None:
