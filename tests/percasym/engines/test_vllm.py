@@ -125,19 +125,18 @@ def test_a_server(measure: Callable[..., Measured], embedded: Measured, server: 
     alike(measure("--server", server), embedded)
 
 
-def test_a_server_that_is_started_for_it(measure: Callable[..., Measured], embedded: Measured) -> None:
-    before = vllm_processes()
-    alike(measure("--engine", "server"), embedded)
-    assert vllm_processes() == before
-
-
 def test_thoughts_and_penalties(measure: Callable[..., Measured], thinker: Path) -> None:
-    """Every engine knows the thought that the template begins, closes it before a caption, has no penalty."""
+    """Every engine knows the thought that the template begins, closes it before a caption, has no penalty.
+
+    The server is one that is started for it, and ends with it.
+    """
     expected = measure(model=thinker)
     free = [row["text"] for row in expected.values() if row["mode"] == "end_to_end"]
     assert all(text.startswith("<think>\n") for text in free)
+    before = vllm_processes()
     for engine in ("vllm", "server"):
         alike(measure("--engine", engine, model=thinker), expected)
+    assert vllm_processes() == before
 
 
 def test_vllm_goes_on_from_a_stop_in_a_thought(mini_talker: Path) -> None:
@@ -234,47 +233,48 @@ def test_log_probabilities(mini_talker: Path, data: Path, server: str) -> None:
         assert theirs.log_probabilities == pytest.approx(ours.log_probabilities, abs=1e-3)
 
 
-def test_a_server_that_dies_in_the_middle(
-    mini_talker: Path, data: Path, embedded: Measured, tmp_path: Path
+def test_a_server_that_dies_in_the_middle_and_one_whose_parent_does(
+    mini_talker: Path, data: Path, embedded: Measured, server: str, tmp_path: Path
 ) -> None:
-    """One line; the same command with a server that is well again ends with every item once."""
-    config = EngineConfig(model=str(mini_talker), engine="server", context=1024, batch_size=4)
+    """One line; the same command with a server that is well again ends with every item once.
+
+    A parent that is killed leaves nothing behind. This is the last test, as the others need the server that
+    dies: to start one takes longer than most of what is asked of it.
+    """
     out = tmp_path / "out"
-    arguments = [PERCASYM, "evaluate", str(mini_talker), str(data), "--out", str(out)]
+    arguments = [PERCASYM, "evaluate", str(mini_talker), str(data), "--out", str(out), "--server", server]
     arguments += ["--max-new-tokens", str(TOKENS), "--batch-size", "2", "--retries", "1"]
-    before = vllm_processes()
-    with serving(config) as address:
-        evaluation = subprocess.Popen([*arguments, "--server", address], stderr=subprocess.PIPE, text=True)
-        journal = out / "results.jsonl"
-        while not (journal.exists() and journal.read_text().count("\n") > 6):
-            assert evaluation.poll() is None, "it was done before the server could be killed"
-            time.sleep(0.05)
-        for process in vllm_processes() - before:
-            process.kill()
-        _, errors = evaluation.communicate(timeout=120)
+    evaluation = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    journal = out / "results.jsonl"
+    while not (journal.exists() and journal.read_text().count("\n") > 6):
+        assert evaluation.poll() is None, "it was done before the server could be killed"
+        time.sleep(0.05)
+    for process in vllm_processes():
+        process.kill()
+    _, errors = evaluation.communicate(timeout=120)
     assert evaluation.returncode == 2
     assert errors.count("\n") == 1, errors
     assert "the server" in errors
     kept = journal.read_text().count("\n") - 1
     assert 6 <= kept < 2 * ITEMS
-    with serving(config, port=urlsplit(address).port or 0):
-        done = subprocess.run([*arguments, "--server", address], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    rows = pq.read_table(out / "results.parquet").to_pylist()
-    alike({(row["id"], row["mode"]): row for row in rows}, embedded)
 
-
-def test_nothing_outlives_a_parent_that_is_killed(mini_talker: Path) -> None:
+    port = str(urlsplit(server).port)
     parent = subprocess.Popen(
-        [PERCASYM, "serve", str(mini_talker), "--port", "0", "--context", "1024"],
+        [PERCASYM, "serve", str(mini_talker), "--port", port, "--context", "1024"],
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert parent.stdout is not None
-    assert "is served at" in parent.stdout.readline()
-    family = psutil.Process(parent.pid).children(recursive=True)  # and not those of other tests
-    assert any("EngineCore" in " ".join(process.cmdline()) for process in family)
-    os.kill(parent.pid, signal.SIGKILL)
+    try:
+        assert parent.stdout is not None
+        assert "is served at" in parent.stdout.readline()
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+        family = psutil.Process(parent.pid).children(recursive=True)  # and not those of other tests
+        assert any("EngineCore" in " ".join(process.cmdline()) for process in family)
+    finally:
+        os.kill(parent.pid, signal.SIGKILL)
+    assert done.returncode == 0, done.stderr
+    rows = pq.read_table(out / "results.parquet").to_pylist()
+    alike({(row["id"], row["mode"]): row for row in rows}, embedded)
     _, left = psutil.wait_procs(family, timeout=30)
     assert not left
 
