@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fixtures.up import Running, running_up
+from fixtures.up import Running
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -20,12 +20,6 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200), pytest.mark.xdist_
 PATIENT = 600_000.0  # ms
 SMALL = {"train_items": "64", "test_items": "12", "sft_steps": "4"}
 SETTINGS = ("rl_arms=", "pretrain_items=32", "pretrain_steps=4", "warmup_steps=1", "max_new_tokens=64")
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_up(tmp_path_factory.mktemp("browser") / "home") as running:
-        yield running
 
 
 @pytest.fixture

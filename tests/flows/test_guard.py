@@ -11,7 +11,7 @@ import httpx
 import pytest
 import uvicorn
 from fixtures.local_server import local_server
-from fixtures.up import Running, running_up
+from fixtures.up import Running
 from starlette.responses import PlainTextResponse
 
 from flows.guard import REMEMBER_FOR_MLFLOW, _guarded
@@ -178,12 +178,6 @@ REFUSED = ("TypeError", "refused", "sent", "400 ", "401 ", "403 ")  # "sent": no
 FOREIGN = "foreign.example"
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_up(tmp_path_factory.mktemp("guard") / "home") as running:
-        yield running
-
-
 @pytest.fixture
 def context() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
@@ -226,7 +220,7 @@ def enter(context: Any, up: Running) -> None:
 
 @pytest.mark.servers
 @pytest.mark.timeout(1200)
-@pytest.mark.xdist_group("guard")
+@pytest.mark.xdist_group("browser")  # whose servers these are
 def test_a_foreign_page_reaches_nothing_and_the_pages_of_the_servers_work(up: Running, context: Any) -> None:
     enter(context, up)
     before = reached(up)
