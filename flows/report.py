@@ -38,7 +38,7 @@ def report(study: str) -> str:
             config,
             run.id,
             data=left("ingest" if config.data else "generate"),
-            lessons=left("distill"),
+            responses=left("distill"),
             results={name: left(f"evaluate.{name}") for name in ("base", *starts)},
             trainings=trained,
             starts=starts,

@@ -46,16 +46,16 @@ class StandIns:
         """The model that captions; None if there is none."""
         return self.models.get(self.config.rl_teacher, self.config.rl_teacher) or None
 
-    def ready(self, model: Model) -> bool:
-        """Whether a model whose start is submitted can be too: it waits for no audit, and not for a teacher
-        that is trained here."""
+    def ready(self, model: Model, best: str | None) -> bool:
+        """Whether a model whose start is submitted can be too: it waits for no teacher that is trained here,
+        and for no audit, or there is the name of the `best` surrogate."""
         objective, teacher = model.phase.objective, self.config.rl_teacher
         if model.phase.trainer == "sft":
             return True
         trained = teacher in self.models or teacher not in {one.name for one in self.config.models}
-        return not is_undecided(objective) and (
-            trained or not uses_teacher(parse_reward(objective).surrogate)
-        )
+        if is_undecided(objective):
+            return best is not None and (trained or not uses_teacher(best))
+        return trained or not uses_teacher(parse_reward(objective).surrogate)
 
     def of(self, reward: str) -> dict[str, Any]:
         """The inputs that a reward has beside others, so that these do not depend on them."""
@@ -63,7 +63,7 @@ class StandIns:
             return {}
         return {"captions": self._captions()}
 
-    def prepare(self) -> None:
+    def audit_surrogates(self) -> None:
         """Starts the audit, once all models that wait for none are submitted."""
         if not self.audited:
             return

@@ -58,74 +58,76 @@ def study(config: StudyConfig) -> Outcome:
     with launch.slots(config.workers, device_slots), flow_run(config.name, "study", config) as run:
         data = items(config, run.id)
         config = as_data(config, data)
-        lessons = distill.submit(config, run.id, data=data)
+        responses = distill.submit(config, run.id, data=data)
         before = base.submit(config, run.id, model=config.model) if config.makes_base else config.model
         made: dict[str, Any] = {"base": before}
-        aids = StandIns(config, run.id, data, made)
+        stand_ins = StandIns(config, run.id, data, made)
 
         def train(model: Model, objective: str) -> PrefectFuture[Reference]:
             settings, name, start = config.of(model.phase), model.name, made[model.start]
             if model.phase.trainer == "sft":
-                return sft.submit(settings, run.id, name, data=lessons, base=start, weighting=objective)
+                return sft.submit(settings, run.id, name, data=responses, base=start, weighting=objective)
             engine = verl if settings.rl_engine == "verl" else grpo
-            more = aids.of(objective)
+            more = stand_ins.of(objective)
             return engine.submit(settings, run.id, name, data=data, base=start, reward=objective, **more)
 
         def measure(name: str) -> PrefectFuture[Reference]:
             # A teacher's server has the GPUs for itself.
-            after = [lessons] if config.teacher and not config.teacher_server else []
+            after = [responses] if config.teacher and not config.teacher_server else []
             return evaluate.submit(config, run.id, name, after, data=data, model=made[name])
 
         measured = {"base": measure("base")}
         waiting = list(config.models)
-        while ready := [model for model in waiting if model.start in made and aids.ready(model)]:
-            for model in ready:
-                made[model.name] = train(model, model.phase.objective)
-                measured[model.name] = measure(model.name)
-                waiting.remove(model)
 
-        best, doubts = None, []
-        aids.prepare()
+        def train_and_measure(best: str | None) -> None:
+            """All that wait for nothing, or for no more than the name of the best surrogate."""
+            while ready := [one for one in waiting if one.start in made and stand_ins.ready(one, best)]:
+                for model in ready:
+                    objective = model.phase.objective
+                    made[model.name] = train(model, chosen(objective, best) if best else objective)
+                    measured[model.name] = measure(model.name)
+                    waiting.remove(model)
+
+        best, unranked = None, list[Exception]()
+        train_and_measure(best)
+        stand_ins.audit_surrogates()
         if waiting:  # only now, so that nothing else waits for the audit
             try:
-                best = aids.best()
+                best = stand_ins.best()
+                train_and_measure(best)
             except Exception as error:
-                doubts.append(error)
-            else:
-                for model in waiting:
-                    made[model.name] = train(model, chosen(model.phase.objective, best))
-                    measured[model.name] = measure(model.name)
+                unranked.append(error)
 
         failures: list[Exception] = []
-        _finished({"data": data, "lessons": lessons, "base": before}, failures)
-        _finished({"audit": aids.audit, "captions": aids.captions}, failures)
+        _finished({"data": data, "responses": responses, "base": before}, failures)
+        _finished({"audit": stand_ins.audit, "captions": stand_ins.captions}, failures)
         names = [name for name in phases if name in made]
         models = _finished({name: made[name] for name in names}, failures)
         results = _finished({name: measured[name] for name in ("base", *names)}, failures)
-        failures += doubts
+        failures += unranked
         if failures:
             raise failures[0]
 
-        told: dict[str, Any] = {"data": data, "results": results, "trainings": models}
-        told |= {"starts": {model.name: model.start for model in config.models}, "best": best}
-        account = diagnose.submit(config, run.id, **told)
-        page = report.submit(config, run.id, lessons=lessons, audit=aids.audit, **told)
-        shown = {
+        common: dict[str, Any] = {"data": data, "results": results, "trainings": models}
+        common |= {"starts": {model.name: model.start for model in config.models}, "best": best}
+        diagnosis = diagnose.submit(config, run.id, **common)
+        page = report.submit(config, run.id, responses=responses, audit=stand_ins.audit, **common)
+        galleries = {
             name: gallery.submit(config, run.id, name, data=data, results=result)
             for name, result in results.items()
         }
 
         single = {
             "ingest" if config.data else "generate": data,
-            "distill": lessons,
+            "distill": responses,
             "base": before,
-            "caption": aids.captions,
+            "caption": stand_ins.captions,
         }
-        single |= {"audit": aids.audit, "diagnose": account, "report": page}
+        single |= {"audit": stand_ins.audit, "diagnose": diagnosis, "report": page}
         stages = _finished(single, failures)
         stages |= {f"{model.stage} {arm}": model for arm, model in models.items()}
         stages |= {f"evaluate {name}": result for name, result in results.items()}
-        stages |= {f"gallery {name}": found for name, found in _finished(shown, failures).items()}
+        stages |= {f"gallery {name}": found for name, found in _finished(galleries, failures).items()}
         if failures:
             raise failures[0]
 

@@ -19,7 +19,7 @@ def report(
     work: Work,
     config: Experiment,
     data: Path,
-    lessons: Path,
+    responses: Path,
     results: dict[str, Path],
     trainings: dict[str, Path],
     starts: dict[str, str],
@@ -28,7 +28,7 @@ def report(
 ) -> None:
     from percasym.report import ReportInput, write_report
 
-    distillation = json.loads((lessons / DISTILLATION).read_text())
+    distillation = json.loads((responses / DISTILLATION).read_text())
     write_report(
         ReportInput(
             title=config.name,
