@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict
 
 from percasym.errors import PercasymError
 from percasym.runs import STUDY, kept, search
-from percasym.tracking import PARTS
+from percasym.tracking import PARTS, allowed_name
 
 LINK = "stage."
 
@@ -41,7 +41,7 @@ def explain(stage: str, study: str | None = None) -> Reason:
         raise PercasymError(f"there is no finished study{f' called {study!r}' if study else ''}")
     tags, began = studies[0].data.tags, studies[0].info.start_time
     links = {name.removeprefix(LINK): run for name, run in tags.items() if name.startswith(LINK)}
-    run_id = links.get(stage.replace(" ", ".", 1))
+    run_id = links.get(allowed_name(stage.replace(" ", ".", 1)))
     if run_id is None:
         known = ", ".join(sorted(name.replace(".", " ", 1) for name in links))
         raise PercasymError(f"the study {studies[0].info.run_name} has no stage {stage!r}; it has {known}")

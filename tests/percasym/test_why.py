@@ -44,6 +44,14 @@ def test_a_stage_is_done_for_the_first_time_found_and_done_again_for_what_differ
     }
 
 
+def test_a_phase_of_a_recipe_is_asked_for_by_its_name(home: Path) -> None:
+    tracker = Tracker.current()
+    run = tracker.start("tiny", {"stage": "study"})
+    run.link({"sft mine@1": stage_run(run.id, setting_x="1")})
+    tracker.finish(run.id)
+    assert explain("sft mine@1")["ending"] == "done"
+
+
 def test_what_is_not_there_is_told_in_one_line(home: Path) -> None:
     study(setting_x="1")
     with pytest.raises(PercasymError, match=r"tiny has no stage 'sft b'; it has sft a$"):
