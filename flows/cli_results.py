@@ -129,7 +129,7 @@ def why(
     made, before = (date and date.replace("T", " ")[:16] for date in (reason["made"], reason["before"]))
     typer.echo(f"{reason['stage']}: {reason['ending']}, made on {made} UTC")
     if before is None:
-        typer.echo("  there was no result of this stage before")
+        typer.echo("  no result of this stage before it says what it was made of")
     elif not reason["changes"]:
         typer.echo(f"  as on {before} UTC: the result of then was lost, damaged or forgotten")
     else:

@@ -58,12 +58,14 @@ def explain(stage: str, study: str | None = None) -> Reason:
 
 
 def _earlier(tracker: Any, run: Any) -> Any:
-    """The finished run of the same stage and label before this one; None without one."""
+    """The finished run of the same stage and label before this one that says what it was made of, if any."""
     tags = {name: run.data.tags[name] for name in ("stage", "label")}
     before = (
         one
         for one in tracker.having(**tags)
-        if one.info.status == "FINISHED" and one.info.start_time < run.info.start_time
+        if one.info.status == "FINISHED"
+        and one.info.start_time < run.info.start_time
+        and PARTS in one.data.tags
     )
     return next(before, None)
 
