@@ -125,17 +125,23 @@ def test_a_server(measure: Callable[..., Measured], embedded: Measured, server: 
     alike(measure("--server", server), embedded)
 
 
-def test_thoughts_and_penalties(measure: Callable[..., Measured], thinker: Path) -> None:
+@pytest.fixture(scope="module")
+def thought(measure: Callable[..., Measured], thinker: Path) -> Measured:
+    return measure(model=thinker)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "server"])
+def test_thoughts_and_penalties(
+    measure: Callable[..., Measured], thinker: Path, thought: Measured, engine: str
+) -> None:
     """Every engine knows the thought that the template begins, closes it before a caption, has no penalty.
 
     The server is one that is started for it, and ends with it.
     """
-    expected = measure(model=thinker)
-    free = [row["text"] for row in expected.values() if row["mode"] == "end_to_end"]
+    free = [row["text"] for row in thought.values() if row["mode"] == "end_to_end"]
     assert all(text.startswith("<think>\n") for text in free)
     before = vllm_processes()
-    for engine in ("vllm", "server"):
-        alike(measure("--engine", engine, model=thinker), expected)
+    alike(measure("--engine", engine, model=thinker), thought)
     assert vllm_processes() == before
 
 
