@@ -132,7 +132,9 @@ def _reinforcement(puzzle: str, seeds: Sequence[int], workers: int) -> None:
         name = f"reinforcement-{puzzle}-{seed}"
         common = {"arms": [BASELINE, "ngdiff"], "rl_teacher": "ngdiff", "workers": workers}
         studies[seed] = _study(puzzle, seed, **common, name=name, rl_arms=list(REWARDS))
-        spans = _study(puzzle, seed, **common, name=f"{name}-span", rl_arms=["outcome"], rl_credit="span")
+        spans = _study(
+            puzzle, seed, **common, name=f"{name}-span", rl_arms=["outcome"], grpo={"credit": "span"}
+        )
         studies[seed]["span credit"] = spans["outcome"]
         folder = Path(fetch(_artifact(name, "grpo.outcome"), Path()))
         rollouts += [group for step in read_groups(folder / "rollouts.jsonl").values() for group in step]

@@ -29,7 +29,7 @@ import record
 sys.path.insert(0, str(record.HERE.parent / "tests"))
 
 from fixtures.team import team
-from fixtures.tiny import SETTINGS, form
+from fixtures.tiny import arguments, form
 from fixtures.up import running_up
 
 from flows.server import prefect_server
@@ -195,7 +195,7 @@ def two_at_once(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
 def cancelled(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]:
     """A run that is cancelled in the UI while it trains."""
     with running_up(folder) as up:
-        run = up.start("study", **form(NAME, pretrain_steps=100_000))
+        run = up.start("study", **form(NAME, **{"pretrain.steps": 100_000}))
         wait_for(lambda: descendants(up.process.pid, "percasym.sft"))
         start = time.monotonic()
         up.api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}, "force": False})
@@ -223,10 +223,7 @@ ROOT = {"postgres", "disk"}
 
 
 def study(home: Path, environment: Mapping[str, str] | None = None, **more: Any) -> "subprocess.Popen[str]":
-    settings = {"name": NAME, "arms": "token_mean", "rl_arms": "", **SETTINGS, **more}
-    command = [sys.executable, "-m", "flows.cli", "study", "--home", str(home)]
-    for field, value in settings.items():
-        command += ["--set", f"{field}={value}"]
+    command = [sys.executable, "-m", "flows.cli", "study", "--home", str(home), *arguments(NAME, **more)]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

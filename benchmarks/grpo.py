@@ -75,12 +75,12 @@ def measure(preset: StudyConfig, model: Path, folder: Path, threads: int) -> dic
         out=folder / "run",
         steps=STEPS,
         prompts=PROMPTS,
-        group_size=preset.rl_group_size,
+        group_size=preset.grpo.group_size,
         micro_batch_size=preset.micro_batch_size,
-        learning_rate=preset.rl_learning_rate,
-        temperature=preset.rl_temperature,
+        learning_rate=preset.grpo.learning_rate,
+        temperature=preset.grpo.temperature,
         max_new_tokens=preset.max_new_tokens,
-        validation_batch_size=preset.eval_batch_size,
+        validation_batch_size=preset.inference.batch_size,
         threads=threads,
     )
     train(config)

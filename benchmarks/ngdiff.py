@@ -22,8 +22,9 @@ import torch
 
 from percasym.datasets import generate_rows, read_split, write_dataset
 from percasym.distillation import Report, SolverTeacher, distill
+from percasym.miniature import TinyConfig
 from percasym.models import load
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 from percasym.presets import load_preset
 from percasym.puzzles import load_puzzle
 from percasym.sft.data import TrainingRows

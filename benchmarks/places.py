@@ -45,9 +45,7 @@ SETTINGS = {
     "shard_items": 8,  # several shards
     "rl_arms": "outcome,surrogate:teacher:0.5",  # both trainers, and captions
     "rl_items": 8,
-    "rl_steps": 2,
-    "rl_prompts": 4,
-    "rl_group_size": 2,
+    "grpo.prompts": 4,
     "rl_teacher": "token_mean",
     "checkpoint_every": 1,
 }

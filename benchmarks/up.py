@@ -20,7 +20,7 @@ import record
 
 sys.path.insert(0, str(record.HERE.parent / "tests"))
 
-from fixtures.tiny import SETTINGS, form
+from fixtures.tiny import arguments, form
 from fixtures.up import Running, clean, running_up
 
 NAME = "cached"
@@ -61,9 +61,7 @@ def _cached(up: Running) -> tuple[float, float, float]:
     state = up.ended(up.start("study", **form(NAME)))
     asked = time.monotonic() - start
     assert state["state_type"] == "COMPLETED", state["state"]
-    settings = {"name": NAME, "arms": "token_mean", "rl_arms": "", **SETTINGS}
-    command = [sys.executable, "-m", "flows.cli", "study", "--home", str(up.home)]
-    command += [f"--set={field}={value}" for field, value in settings.items()]
+    command = [sys.executable, "-m", "flows.cli", "study", "--home", str(up.home), *arguments(NAME)]
     start = time.monotonic()
     subprocess.run(command, check=True, capture_output=True, env=clean({}))
     return asked, float(state["total_run_time"]), time.monotonic() - start

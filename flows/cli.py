@@ -169,6 +169,14 @@ def presets(
         typer.echo(f"{preset:10}{first.removeprefix('# ')}")
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a preset, by which editors complete and check such files."""
+    from percasym.presets import schema as of_presets
+
+    typer.echo(json.dumps(of_presets(), indent=2))
+
+
 def _numbers(option: str, text: str) -> list[float]:
     try:
         return [float(number) for number in text.split(",") if number]

@@ -32,7 +32,7 @@ def as_data(config: StudyConfig, data: PrefectFuture[Reference]) -> StudyConfig:
     """
     if not config.data or config.model:
         return config
-    from percasym.models.tiny import LARGEST_SIDE, TILE
+    from percasym.miniature import LARGEST_SIDE, TILE
 
     row = next(iter_split(data.result().path, "test", ["puzzle"]))
     load_spec(row["puzzle"])  # refuses a puzzle whose file the user has not named
@@ -40,5 +40,6 @@ def as_data(config: StudyConfig, data: PrefectFuture[Reference]) -> StudyConfig:
     options = {name: value for name, value in puzzle["config"].items() if value is not None}
     fields = {name: options.pop(name) for name in ("text", "side", "style")}
     fields["side"] = max(TILE, min(fields["side"], LARGEST_SIDE) // TILE * TILE)
-    changes = {"puzzle": puzzle["name"], "puzzle_options": options, "pretrain_options": {}, **fields}
+    changes = {"puzzle": puzzle["name"], "puzzle_options": options, **fields}
+    changes["pretrain"] = config.pretrain.model_copy(update={"options": {}})
     return config.model_copy(update=changes)

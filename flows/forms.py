@@ -95,7 +95,7 @@ def study(
         train_items: Puzzles to learn from. 0: as the preset.
         test_items: Puzzles to measure on. 0: as the preset.
         sft_steps: Optimizer steps of fine-tuning, for each arm. 0: as the preset.
-        settings: Other settings, each as field=value, such as rl_steps=100 or puzzle_options.blanks_low=4;
+        settings: Other settings, each as field=value, such as grpo.steps=100 or puzzle_options.blanks_low=4;
             `percasym presets mini` lists the fields. Files, folders and addresses have to be allowed, by
             `percasym up --allow`.
     """

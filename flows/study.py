@@ -53,7 +53,7 @@ def study(config: StudyConfig) -> Outcome:
     A training that fails does not keep the others from being measured; the study then ends with its error.
     """
     phases = {model.name: model.phase for model in config.models}
-    if any(phase.trainer == "grpo" and config.of(phase).rl_engine == "verl" for phase in phases.values()):
+    if any(phase.trainer == "grpo" and config.of(phase).grpo.engine == "verl" for phase in phases.values()):
         check_installed()
     with launch.slots(config.workers, device_slots), flow_run(config.name, "study", config) as run:
         data = items(config, run.id)
@@ -67,7 +67,7 @@ def study(config: StudyConfig) -> Outcome:
             settings, name, start = config.of(model.phase), model.name, made[model.start]
             if model.phase.trainer == "sft":
                 return sft.submit(settings, run.id, name, data=responses, base=start, weighting=objective)
-            engine = verl if settings.rl_engine == "verl" else grpo
+            engine = verl if settings.grpo.engine == "verl" else grpo
             more = stand_ins.of(objective)
             return engine.submit(settings, run.id, name, data=data, base=start, reward=objective, **more)
 

@@ -95,7 +95,10 @@ def check_settings(config: BaseModel, known: Iterable[str] = ()) -> None:
     own = set(known)
     for field, info in type(config).model_fields.items():
         names = next((one for one in info.metadata if isinstance(one, Names)), None)
-        for text in filter(None, _texts(getattr(config, field))):
+        value = getattr(config, field)
+        if isinstance(value, BaseModel):
+            check_settings(value, own)
+        for text in filter(None, _texts(value)):
             if names is None:
                 if get_origin(info.annotation) is not Literal:
                     raise NotAllowed(f"{field} cannot be set in a form: nobody has said what it names")
@@ -197,7 +200,7 @@ def _origin(address: str) -> tuple[str, str, int] | None:
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for one in value:
             yield from _texts(one)
     elif isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""The settings of a study: one flat form, of the sections that the stages use.
+"""The settings of a study: all sections that the stages use, at once.
 
-`StudyConfig` is all of them at once: what the presets hold and `--set` changes.
+`StudyConfig` is what the presets hold and `--set` changes.
 """
 
 import ast
@@ -16,29 +16,49 @@ from pydantic import ValidationError, model_validator
 from percasym.allowed import NotAllowed, check_settings
 from percasym.errors import PercasymError
 from percasym.grpo.verl.config import check_reach
-from percasym.recipes import SECTIONS, Model, Phase, Recipe, models, parse_recipe
+from percasym.recipes import Model, Phase, Recipe, models, parse_recipe
 from percasym.rewards import parse_reward
 from percasym.sections import (
     AuditSection,
     BaseSection,
     DataSection,
     DistillSection,
+    EvaluationSection,
+    GRPOSection,
     MachineSection,
     NameSection,
-    RLSection,
     Section,
     SFTSection,
 )
 from percasym.sft.weighting import parse_weighting
+from percasym.shorthands import SHORTHANDS, merged, place, written_out
 from percasym.surrogates import uses_teacher
+from percasym.values import field_type
 
 
-class Experiment(SFTSection, RLSection, AuditSection, BaseSection, DistillSection, DataSection, NameSection):
+class Experiment(
+    SFTSection,
+    GRPOSection,
+    AuditSection,
+    EvaluationSection,
+    BaseSection,
+    DistillSection,
+    DataSection,
+    NameSection,
+):
     """All that decides what comes out."""
 
 
 class StudyConfig(MachineSection, Experiment):
     """A study: one base model, post-trained in several ways, each measured by a, a_p and a_r."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, fields: Any) -> Any:
+        try:
+            return written_out(fields) if isinstance(fields, Mapping) else fields
+        except PercasymError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -46,8 +66,9 @@ class StudyConfig(MachineSection, Experiment):
             raise ValueError("min_pixels must be at most max_pixels")
         if self.adapts and not self.model:
             raise ValueError("system_prompt, min_pixels, max_pixels and thinking are for a model: name one")
-        if self.makes_base and not self.adapts and self.warmup_steps >= (self.pretrain_steps or math.inf):
-            raise ValueError("warmup_steps must be less than pretrain_steps")
+        pretrains = self.makes_base and not self.adapts
+        if pretrains and self.pretrain.warmup_steps >= (self.pretrain.steps or math.inf):
+            raise ValueError("pretrain.warmup_steps must be less than pretrain.steps")
         try:
             made = self.models
             check_settings(self, known=("base", *(model.name for model in made)))
@@ -88,32 +109,32 @@ class StudyConfig(MachineSection, Experiment):
         Raises:
             PercasymError: a value that is out of range.
         """
-        section = self.section(SECTIONS[phase.trainer][0])
+        settings, changes = getattr(self, phase.trainer), dict(phase.settings)
+        if isinstance(changes.get("steps"), int) and "warmup_steps" not in changes:
+            changes["warmup_steps"] = max(0, min(settings.warmup_steps, changes["steps"] - 1))
         try:
-            changed = type(section).model_validate({**section.model_dump(), **dict(phase.settings)})
+            changed = type(settings).model_validate({**settings.model_dump(), **changes})
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             raise PercasymError(f"{phase.trainer} {field}={first['input']!r}: {first['msg']}") from None
-        set_here = {name: getattr(changed, name) for name, _ in phase.settings}
-        if phase.trainer == "sft" and "sft_steps" in set_here and "warmup_steps" not in set_here:
-            set_here["warmup_steps"] = min(self.warmup_steps, set_here["sft_steps"] - 1)
-        return self.model_copy(update=set_here)
+        return self.model_copy(update={phase.trainer: changed})
 
     def _check_phase(self, model: Model) -> None:
         phase, config = model.phase, self.of(model.phase)
-        if phase.trainer == "sft":
+        trainer = phase.trainer
+        if getattr(config, trainer).warmup_steps >= getattr(config, trainer).steps:
+            raise PercasymError(f"{model.name}: {trainer}.warmup_steps must be less than {trainer}.steps")
+        if trainer == "sft":
             parse_weighting(phase.objective)
-            if config.warmup_steps >= config.sft_steps:
-                raise PercasymError(f"{model.name}: warmup_steps must be less than sft_steps")
-            if config.batch_size % (config.micro_batch_size * config.ranks):
-                raise PercasymError("batch_size must be a multiple of micro_batch_size x ranks")
+            if config.sft.batch_size % (config.micro_batch_size * config.ranks):
+                raise PercasymError("sft.batch_size must be a multiple of micro_batch_size x ranks")
             return
         reward = parse_reward(phase.objective)
         if not self._is_model(self.rl_teacher):
             raise PercasymError(f"rl_teacher={self.rl_teacher}: take an arm, base, a folder or a Hub id")
-        if config.rl_items < config.rl_prompts:
-            raise PercasymError("rl_items must be at least rl_prompts")
+        if config.rl_items < config.grpo.prompts:
+            raise PercasymError("rl_items must be at least grpo.prompts")
         if reward.surrogate == "teacher" and not self.rl_teacher:
             raise PercasymError(
                 f"{phase.objective} wants rl_teacher: the name of a model of the study, or a checkpoint"
@@ -122,9 +143,9 @@ class StudyConfig(MachineSection, Experiment):
             raise PercasymError(
                 f"rl_teacher={self.rl_teacher} cannot teach {model.name}, which it is made from"
             )
-        if config.rl_engine == "verl":
+        if config.grpo.engine == "verl":
             try:
-                check_reach(phase.objective, config.rl_credit, config.lora_rank)
+                check_reach(phase.objective, config.grpo.credit, config.grpo.lora_rank)
             except ValueError as error:
                 raise PercasymError(str(error)) from None
 
@@ -189,12 +210,14 @@ class StudyConfig(MachineSection, Experiment):
         Raises:
             PercasymError: it has fields that another version of percasym wrote.
         """
-        fields: dict[str, Any] = {name: texts[name] for name in cls.model_fields if name in texts}
-        for name, text in fields.items():
-            if cls.model_fields[name].annotation is not str and text[:1] in ("[", "{"):
-                fields[name] = ast.literal_eval(text)
+        fields: dict[str, Any] = {}
+        for path, text in texts.items():
+            group = path.partition(".")[0]
+            if group in cls.model_fields or group in SHORTHANDS:
+                literal = field_type(cls, path) is not str and text.startswith(("[", "{"))
+                place(fields, path, ast.literal_eval(text) if literal else text)
         try:
-            return cls.model_validate({**fields, **changes})
+            return cls.model_validate(merged(written_out(fields), written_out(changes)))
         except ValidationError as error:
             raise PercasymError(
                 f"a study of another version cannot be read: {error.errors()[0]['msg']}"

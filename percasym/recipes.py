@@ -8,7 +8,7 @@ A recipe is a name and its phases, as text:
     twice: sft ngdiff steps=200 then sft token_mean learning_rate=1e-4 train_vision=no
 
 A phase is a trainer, its objective (a weighting of `percasym.sft.weighting`, or a reward of
-`percasym.rewards`) and settings that differ from the study's, by their names there without `sft_` or `rl_`.
+`percasym.rewards`) and settings of the trainer that differ from the study's.
 Recipes share the phases that they begin with: these are trained once.
 """
 
@@ -16,16 +16,17 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal
 
 from percasym.allowed import Names
 from percasym.errors import PercasymError
-from percasym.sections import RLSection, Section, SFTSection
+from percasym.sections import GRPOStudySettings
+from percasym.sft.config import SFTSettings
+from percasym.training.config import TrainerSettings
 from percasym.values import read_value
 
 Trainer = Literal["sft", "grpo"]
-SECTIONS: dict[Trainer, tuple[type[Section], str]] = {"sft": (SFTSection, "sft_"), "grpo": (RLSection, "rl_")}
+TRAINERS: dict[Trainer, type[TrainerSettings]] = {"sft": SFTSettings, "grpo": GRPOStudySettings}
 _NAME = re.compile(r"[\w./:=*+-]{1,120}")
 _EXAMPLE = "write NAME: sft token_mean then grpo outcome steps=40"
 
@@ -37,7 +38,7 @@ class Phase:
     trainer: Trainer
     objective: str
     settings: tuple[tuple[str, Any], ...] = ()
-    """Fields of the study's config, sorted, and their values."""
+    """Names of the trainer's settings, sorted, and their values."""
 
 
 @dataclass(frozen=True)
@@ -94,19 +95,10 @@ def models(recipes: Iterable[Recipe]) -> list[Model]:
     return list(found.values())
 
 
-def settings_of(trainer: Trainer) -> dict[str, str]:
-    """The fields of a study that a phase may set, by their names in a phase."""
-    return dict(_settings(trainer))
-
-
-@cache
-def _settings(trainer: Trainer) -> tuple[tuple[str, str], ...]:
-    section, prefix = SECTIONS[trainer]
-    return tuple(
-        (name.removeprefix(prefix), name)
-        for name, field in section.model_fields.items()
-        if name != "seed" and Names.OVERRIDE not in field.metadata
-    )
+def settings_of(trainer: Trainer) -> list[str]:
+    """The settings that a phase may change."""
+    fields = TRAINERS[trainer].model_fields
+    return [name for name, field in fields.items() if Names.OVERRIDE not in field.metadata]
 
 
 def _phase(recipe: str, text: str) -> Phase:
@@ -114,15 +106,14 @@ def _phase(recipe: str, text: str) -> Phase:
         kind, objective, *settings = shlex.split(text)
     except ValueError:
         raise PercasymError(f"{recipe}: {text!r} is no phase: {_EXAMPLE}") from None
-    if kind not in SECTIONS:
-        raise PercasymError(f"{recipe}: there is no trainer {kind!r}: take {' or '.join(SECTIONS)}")
+    if kind not in TRAINERS:
+        raise PercasymError(f"{recipe}: there is no trainer {kind!r}: take {' or '.join(TRAINERS)}")
     trainer = kind
-    section, known = SECTIONS[trainer][0], settings_of(trainer)
+    known = settings_of(trainer)
     changes = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or name not in known:
             raise PercasymError(f"{recipe}: {trainer} has no setting {name!r}; it has {', '.join(known)}")
-        field = known[name]
-        changes[field] = read_value(value, section.model_fields[field].annotation)
+        changes[name] = read_value(value, TRAINERS[trainer].model_fields[name].annotation)
     return Phase(trainer, objective, tuple(sorted(changes.items())))

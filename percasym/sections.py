@@ -1,7 +1,8 @@
 """The sections of a study's settings: what each stage may look at.
 
 A stage takes the sections that it needs and is repeated when one of their fields changes, so a field belongs
-in the smallest section that every stage using it shares. A field that holds text says what this names, by
+in the smallest section that every stage using it shares. How to train and how to generate are said by the
+settings of the trainers and of the engines themselves. A field that holds text says what this names, by
 which forms refuse what nobody has allowed (percasym.allowed).
 """
 
@@ -11,7 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from percasym.allowed import Names
 from percasym.engines import LONGEST
+from percasym.engines.config import EngineLayout
+from percasym.grpo.config import AuditSettings, GRPOSettings
+from percasym.grpo.verl.config import VerlLayout
+from percasym.miniature import MiniatureSize
 from percasym.puzzles import Puzzle, load_puzzle
+from percasym.sft.config import SFTSettings
 
 Knob = bool | int | float | str | list[int]
 
@@ -124,12 +130,10 @@ class MachineSection(Section):
     )
     micro_batch_size: int = Field(16, ge=1, le=4096, description="Responses in one forward pass of one rank.")
     checkpoint_every: int = Field(100, ge=1, description="Steps between two checkpoints to resume from.")
-    eval_batch_size: int = Field(64, ge=1, le=4096, description="Responses that are generated at a time.")
-    engine: Literal["transformers", "vllm", "server"] = Field(
-        "transformers", description="What generates for measurements; server: one of vLLM's, started for it."
+    inference: EngineLayout = Field(
+        EngineLayout(), description="What generates responses, and how it is laid out."
     )
-    tensor_parallel: int = Field(1, ge=1, le=64, description="GPUs that share one copy of a model in vLLM.")
-    data_parallel: int = Field(1, ge=1, le=1024, description="Copies of a model that vLLM runs side by side.")
+    verl: VerlLayout = Field(VerlLayout(), description="How verl shares out the memory of its GPUs.")
     teacher_server: Annotated[str, Names.ADDRESS] = Field(
         "", description="Address of the teacher's server, as http://host:8000/v1; empty: vLLM starts one."
     )
@@ -137,38 +141,51 @@ class MachineSection(Section):
     @property
     def engine_devices(self) -> int:
         """GPUs that a measurement takes."""
-        return 1 if self.engine == "transformers" else self.tensor_parallel * self.data_parallel
+        layout = self.inference
+        return 1 if layout.engine == "transformers" else layout.tensor_parallel * layout.data_parallel
 
     def engine_settings(self) -> dict[str, Any]:
         """What `EngineConfig` wants to know of the machine."""
-        return {
-            "engine": self.engine,
-            "batch_size": self.eval_batch_size,
-            "threads": self.threads,
-            "tensor_parallel": self.tensor_parallel,
-            "data_parallel": self.data_parallel,
-        }
+        return {**self.inference.model_dump(), "threads": self.threads}
 
 
-class TrainerSection(Section):
-    """How the trainer works, in post-training and in the pre-training of a miniature."""
-
-    warmup_steps: int = Field(10, ge=0, le=1_000_000, description="Steps in which the learning rate rises.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Of the arithmetic; auto is bfloat16 on a GPU and float32 on a CPU."
-    )
-    log_every: int = Field(10, ge=1, description="Steps between two points of the training curves.")
-
-
-class EvaluationSection(Section):
-    """How models are measured."""
+class ResponseSection(Section):
+    """How long a response may be, wherever one is generated."""
 
     max_new_tokens: int = Field(
         LONGEST, ge=8, le=131_072, description="Tokens at which a response is cut off; thoughts take some."
     )
 
 
-class BaseSection(PuzzleSection, TeacherSection, TrainerSection, EvaluationSection):
+class EvaluationSection(ResponseSection):
+    """How models are measured."""
+
+    eval_precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Arithmetic of measurements; auto is as saved on a GPU and float32 on a CPU."
+    )
+
+
+class PretrainSettings(SFTSettings, frozen=True):
+    """How a miniature is pre-trained, on both abilities apart."""
+
+    options: Annotated[dict[str, Knob], Names.NOTHING] = Field(
+        default_factory=dict,
+        description="Puzzle options that differ in pre-training; easier puzzles are learnt from sooner",
+    )
+    items: int = Field(default=4000, ge=1, le=10_000_000, description="Items of pre-training")
+    steps: int = Field(
+        default=600, ge=0, le=10_000_000, description="Steps of pre-training, at most; 0: random weights"
+    )
+    target: float = Field(
+        default=0.0, ge=0, le=1, description="a_r on validation items at which it ends; 0: after its steps"
+    )
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="muon", description="muon, by which a miniature learns faster from nothing; or adamw"
+    )
+    learning_rate: float = Field(default=2e-3, gt=0, le=1, description="Highest learning rate")
+
+
+class BaseSection(PuzzleSection, TeacherSection, ResponseSection):
     """The model before post-training: a checkpoint, or a miniature that is built and pre-trained here."""
 
     model: Annotated[str, Names.MODEL] = Field(
@@ -186,35 +203,10 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection, EvaluationSecti
     thinking: Literal["", "on", "off"] = Field(
         "", description="The thinking switch of the model's chat template; empty: as it comes."
     )
-    architecture: Literal["qwen3_vl", "internvl"] = Field("qwen3_vl", description="Of the miniature.")
-    hidden_size: int = Field(128, ge=16, le=4096, description="Width of the miniature's text model.")
-    layers: int = Field(3, ge=1, le=64, description="Layers of the miniature's text model.")
-    heads: int = Field(4, ge=1, le=64, description="Attention heads of the miniature's text model.")
-    kv_heads: int = Field(
-        2, ge=1, le=64, description="Heads of keys and values of the miniature's text model."
+    miniature: MiniatureSize = Field(
+        MiniatureSize(), description="Architecture and size of the model, where none is named."
     )
-    mlp_size: int = Field(256, ge=16, le=16_384, description="Inner width of the miniature's text MLP.")
-    vision_size: int = Field(64, ge=16, le=4096, description="Width of the miniature's vision tower.")
-    vision_layers: int = Field(2, ge=1, le=64, description="Layers of the miniature's vision tower.")
-    vision_heads: int = Field(4, ge=1, le=64, description="Attention heads of the miniature's vision tower.")
-    vision_mlp_size: int = Field(128, ge=16, le=16_384, description="Inner width of the vision tower's MLP.")
-    pretrain_options: Annotated[dict[str, Knob], Names.NOTHING] = Field(
-        default_factory=dict,
-        description="Puzzle options that differ in pre-training; easier puzzles are learnt from sooner.",
-    )
-    pretrain_items: int = Field(
-        4000, ge=1, le=10_000_000, description="Items of pre-training, both abilities apart."
-    )
-    pretrain_batch_size: int = Field(16, ge=1, le=65_536, description="Rows in one step of pre-training.")
-    pretrain_steps: int = Field(
-        600, ge=0, le=10_000_000, description="Steps of pre-training, at most; 0: random weights."
-    )
-    pretrain_target: float = Field(
-        0.0, ge=0, le=1, description="a_r on validation items at which pre-training ends; 0: after its steps."
-    )
-    pretrain_learning_rate: float = Field(
-        2e-3, gt=0, le=1, description="Highest learning rate of pre-training."
-    )
+    pretrain: PretrainSettings = Field(PretrainSettings(), description="How a miniature is pre-trained.")
 
     @property
     def adapts(self) -> bool:
@@ -227,64 +219,40 @@ class BaseSection(PuzzleSection, TeacherSection, TrainerSection, EvaluationSecti
         return self.adapts or not self.model
 
 
-class PostTrainingSection(TrainerSection, EvaluationSection):
-    """Post-training, whichever."""
-
-    seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
-    train_vision: bool = Field(True, description="Train the vision tower too; off: it stays as it is.")
-    lora_rank: int = Field(0, ge=0, le=1024, description="Rank of LoRA adapters; 0: all weights are trained.")
-    validate_every: int = Field(
-        0, ge=0, description="Steps between two measurements of a, a_p, a_r; 0: none."
-    )
-    validation_limit: int = Field(64, ge=1, description="Validation items of each such measurement.")
-
-
-class SFTSection(PostTrainingSection):
+class SFTSection(ResponseSection):
     """Supervised fine-tuning: the same for every arm."""
 
-    batch_size: int = Field(64, ge=1, le=65_536, description="Responses in one optimizer step, of all ranks.")
-    sft_steps: int = Field(300, ge=1, le=10_000_000, description="Optimizer steps of each arm.")
-    learning_rate: float = Field(
-        1e-5, gt=0, le=1, description="Highest learning rate; it decays as a cosine."
-    )
-
-
-class GroupSection(EvaluationSection):
-    """Groups of responses, to learn from or to audit by."""
-
     seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
-    rl_group_size: int = Field(8, ge=2, le=1024, description="Responses that are sampled to each item.")
+    sft: SFTSettings = Field(SFTSettings(), description="Fine-tuning, the same for every arm.")
 
 
-class AuditSection(GroupSection):
+class AuditSection(ResponseSection):
     """How well each surrogate stands in for a_p, found out before reinforcement learning."""
 
-    rl_audit_items: int = Field(
-        64, ge=1, le=1_000_000, description="Validation items that surrogates are audited on."
+    seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
+    audit: AuditSettings = Field(
+        AuditSettings(), description="Responses to validation items that surrogates are audited on."
     )
 
 
-class RLSection(PostTrainingSection, GroupSection):
-    """Reinforcement learning by GRPO: the same for every reward."""
+class GRPOStudySettings(GRPOSettings, frozen=True):
+    """How to reinforce, and with what."""
 
-    rl_engine: Literal["embedded", "verl"] = Field(
-        "embedded", description="embedded: one process, for miniatures; verl: Ray and vLLM, for clusters."
+    engine: Literal["embedded", "verl"] = Field(
+        default="embedded",
+        description="embedded: one process, for miniatures; verl: Ray and vLLM, for clusters",
     )
-    rl_steps: int = Field(100, ge=1, le=10_000_000, description="Optimizer steps of each reward.")
-    rl_prompts: int = Field(8, ge=1, le=65_536, description="Items of one step.")
-    rl_learning_rate: float = Field(1e-6, gt=0, le=1, description="Learning rate, after no warm-up.")
-    rl_temperature: float = Field(1.0, gt=0, le=10, description="Of the sampling.")
-    rl_kl: float = Field(0.0, ge=0, le=10, description="Weight of the divergence from where it starts.")
-    rl_clip_low: float = Field(0.2, ge=0, lt=1, description="How far below 1 a ratio is followed.")
-    rl_clip_high: float = Field(0.2, ge=0, le=10, description="How far above 1; 0.28 is DAPO's.")
-    rl_normalisation: Literal["grpo", "dr_grpo", "dapo"] = Field(
-        "grpo", description="How rewards and lengths are normalised."
+    overrides: Annotated[tuple[str, ...], Names.OVERRIDE] = Field(
+        default=(), max_length=64, description="Overrides of verl's own settings, each as name=value"
     )
-    rl_overrides: Annotated[list[str], Names.OVERRIDE] = Field(
-        default=[], max_length=64, description="Overrides of verl's own settings, each as name=value."
-    )
-    rl_credit: Literal["response", "span"] = Field(
-        "response", description="span: captions are credited by a_p alone, the rest by the reward."
+
+
+class GRPOSection(ResponseSection):
+    """Reinforcement learning: the same for every reward."""
+
+    seed: int = Field(0, ge=0, description="Everything random in the study follows from it.")
+    grpo: GRPOStudySettings = Field(
+        GRPOStudySettings(), description="Reinforcement learning, the same for every reward."
     )
 
 

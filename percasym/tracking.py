@@ -36,6 +36,7 @@ EXPERIMENT = "percasym"
 # Tags that the MLflow UI understands.
 PARENT = "mlflow.parentRunId"
 PARTS = "parts"  # tag of what the key of a stage was made of, as JSON: see percasym.why
+MOST_PARAMS = 100  # that MLflow takes at once
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -255,7 +256,9 @@ class Run:
         self.client.set_terminated(self.id, "FINISHED")
 
     def params(self, values: Mapping[str, Any]) -> None:
-        self.client.log_batch(self.id, params=[Param(key, str(value)) for key, value in values.items()])
+        params = [Param(key, str(value)) for key, value in values.items()]
+        for first in range(0, len(params), MOST_PARAMS):
+            self.client.log_batch(self.id, params=params[first : first + MOST_PARAMS])
 
     def tags(self, values: Mapping[str, str]) -> None:
         self.client.log_batch(self.id, tags=[RunTag(allowed_name(k), v) for k, v in values.items()])

@@ -44,14 +44,33 @@ def load_texts(text: str) -> Any:
     return yaml.load(text, _Texts)
 
 
-def field_type(model: type[BaseModel], name: str) -> Any:
-    """The type of a field; Any of one that is not there."""
-    return model.model_fields[name].annotation if name in model.model_fields else Any
+def field_type(model: Any, path: str) -> Any:
+    """The type of a field, or of what a path such as "sft.steps" names; Any of what is not there."""
+    kind = model
+    for name in path.split("."):
+        kind = item_type(kind, name)
+    return kind
 
 
-def item_type(kind: Any) -> Any:
-    """The type of what is in a list or a mapping; Any where that is not said."""
-    return (get_args(kind) or (Any,))[-1] if get_origin(kind) in (list, dict) else Any
+def item_type(kind: Any, name: str = "") -> Any:
+    """The type of what is in a list or mapping, or in a model under that name; Any where it is not said."""
+    if _is_model(kind):
+        return kind.model_fields[name].annotation if name in kind.model_fields else Any
+    if get_origin(kind) in (list, dict, tuple):
+        return next((one for one in reversed(get_args(kind)) if one is not Ellipsis), Any)
+    return Any
+
+
+def flat(model: BaseModel) -> dict[str, Any]:
+    """The fields as JSON, those of a group of settings by their paths: {"sft.steps": 300}."""
+    fields: dict[str, Any] = {}
+    for name, value in model.model_dump(mode="json").items():
+        group = getattr(model, name)
+        if isinstance(group, BaseModel):
+            fields |= {f"{name}.{inner}": one for inner, one in flat(group).items()}
+        else:
+            fields[name] = value
+    return fields
 
 
 def read_value(value: Any, kind: Any) -> Any:
@@ -61,12 +80,12 @@ def read_value(value: Any, kind: Any) -> Any:
     or [a, b], a mapping {a: b}. What may be of several types is the number, truth or list that it looks like.
     """
     if isinstance(value, Mapping):
-        return {key: read_value(item, item_type(kind)) for key, item in value.items()}
+        return {key: read_value(item, item_type(kind, str(key))) for key, item in value.items()}
     if isinstance(value, list):
         return [read_value(item, item_type(kind)) for item in value]
     if value is None or kind is str or get_origin(kind) is Literal:
         return value
-    if get_origin(kind) in (list, dict):
+    if get_origin(kind) in (list, dict, tuple) or _is_model(kind):
         return _read_several(value, kind)
     if kind is bool:
         return _valid(value, bool)
@@ -74,16 +93,21 @@ def read_value(value: Any, kind: Any) -> Any:
 
 
 def _read_several(text: str, kind: Any) -> Any:
+    several = dict if _is_model(kind) else get_origin(kind)
     if not text:
-        return get_origin(kind)()
+        return several()
     if text[0] in "[{":
         try:
             return read_value(load_texts(text), kind)
         except yaml.YAMLError:
             return text
-    if get_origin(kind) is dict:
+    if several is dict:
         return text
     return [read_value(part, item_type(kind)) for part in text.split(",") if part]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _plain(text: str, kind: Any) -> Any:

@@ -18,11 +18,6 @@ from tasks.training import train
 
 logger = logging.getLogger("percasym.stages")
 
-SIZES = (
-    *("architecture", "hidden_size", "layers", "heads", "kv_heads", "mlp_size"),
-    *("vision_size", "vision_layers", "vision_heads", "vision_mlp_size", "side", "seed"),
-)
-
 # About twice the captions' share of the tokens: with more, to reason is learnt later.
 PERCEPTION_WEIGHT = "fixed:0.15"
 VALIDATION_ITEMS = 200  # that the target is measured on: a standard error of 3.5 points at a half
@@ -56,57 +51,50 @@ def _adopt(work: Work, config: BaseSection, model: str) -> None:
 
 def _miniature(work: Work, config: BaseSection) -> None:
     machine = work.machine
+    pretrain = config.pretrain
     beginning = work.scratch / "beginning"
     model, data = beginning / "model", beginning / "data"
     settings = {
-        "size": {name: getattr(config, name) for name in SIZES},
+        "size": {**config.miniature.model_dump(), "side": config.side, "seed": config.seed},
         "puzzle": config.puzzle,
-        "puzzle_options": {**config.puzzle_settings("clean"), **config.pretrain_options},
+        "puzzle_options": {**config.puzzle_settings("clean"), **pretrain.options},
         "validation_options": config.puzzle_settings("hard"),  # where the picture says least
         "perception_share": config.perception_share,
         "detours": config.detours,
         "seed": config.seed,
-        "items": config.pretrain_items,
+        "items": pretrain.items,
         "validation_items": VALIDATION_ITEMS,
         "out": str(beginning),
     }
     for line in launch.run("percasym.models", settings, work.scratch, threads=work.machine.threads):
         work.progress(line["done"], line["total"])
-    if not config.pretrain_steps:
+    if not pretrain.steps:
         link(model, work.folder / "model")
         return
     train(
         work,
         SFTConfig,
-        config,
-        _ranks(machine, config.pretrain_batch_size),
+        pretrain,
+        _ranks(machine, pretrain.batch_size),
         devices=machine.ranks,
         model=str(model),
         dataset=str(data),
         split="pretrain",
         weighting=PERCEPTION_WEIGHT,
-        steps=config.pretrain_steps,
-        target=config.pretrain_target,
-        schedule="constant" if config.pretrain_target else "cosine",  # the end is not known beforehand
-        validate_every=config.pretrain_steps if config.pretrain_target else 0,  # at the end alone
+        schedule="constant" if pretrain.target else pretrain.schedule,  # the end is not known beforehand
+        validate_every=pretrain.steps if pretrain.target else 0,  # at the end alone
         validation_items=VALIDATION_ITEMS,
-        validation_batch_size=machine.eval_batch_size,
         max_new_tokens=config.max_new_tokens,
-        batch_size=config.pretrain_batch_size,
-        micro_batch_size=min(config.pretrain_batch_size, machine.micro_batch_size),
-        optimizer="muon",
-        learning_rate=config.pretrain_learning_rate,
-        warmup_steps=config.warmup_steps,
-        log_every=config.log_every,
+        micro_batch_size=min(pretrain.batch_size, machine.micro_batch_size),
         seed=config.seed,
     )
-    if config.pretrain_target:
+    if pretrain.target:
         ended = read_training(work.folder / TRAINING_LOG).validation[-1]
-        if ended["a_r"] < config.pretrain_target:
+        if ended["a_r"] < pretrain.target:
             logger.warning(
-                "the base ends with a_r %.2f after %d steps, short of pretrain_target=%g: allow more "
-                "pretrain_steps, or ask for less",
-                *(ended["a_r"], ended["step"], config.pretrain_target),
+                "the base ends with a_r %.2f after %d steps, short of pretrain.target=%g: allow more "
+                "pretrain.steps, or ask for less",
+                *(ended["a_r"], ended["step"], pretrain.target),
             )
 
 

@@ -18,6 +18,7 @@ def caption(work: Work, config: EvaluationSection, data: Path, model: Path | str
         "split": split,
         "out": str(work.scratch / CAPTIONS),
         "max_new_tokens": config.max_new_tokens,
+        "precision": config.eval_precision,
         **work.machine.engine_settings(),
     }
     layout = {"threads": work.machine.threads, "devices": work.machine.engine_devices}

@@ -113,7 +113,7 @@ def _teacher(work: Work, config: DistillSection) -> Iterator[Any]:
     if work.machine.teacher_server:
         yield lambda shard: settings(work.machine.teacher_server, shard)
     else:
-        devices = work.machine.tensor_parallel * work.machine.data_parallel
+        devices = work.machine.inference.tensor_parallel * work.machine.inference.data_parallel
         log = work.scratch / "server.log"
         with (
             launch.current_slots().gate(devices) as shown,

@@ -24,6 +24,7 @@ def evaluate(
         "split": "test",
         "out": str(out),
         "max_new_tokens": config.max_new_tokens,
+        "precision": config.eval_precision,
         **work.machine.engine_settings(),
     }
     layout = {"threads": work.machine.threads, "devices": work.machine.engine_devices}

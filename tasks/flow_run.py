@@ -8,6 +8,7 @@ from uuid import uuid4
 from percasym.config import StudyConfig
 from percasym.lifecycle.collection import STARTING
 from percasym.tracking import Run, Tracker
+from percasym.values import flat
 from tasks.locks import held, stage_lock
 
 
@@ -26,7 +27,7 @@ def flow_run(name: str, kind: str, config: StudyConfig, **tags: str) -> Iterator
             run = tracker.start(name, {"stage": kind, **tags})
             stack.enter_context(stage_lock(_key(run.id)))
             Path(starting.lock_file).unlink()
-        run.params(config.model_dump(mode="json"))
+        run.params(flat(config))
         yield stack.enter_context(run.open())
 
 

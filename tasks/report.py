@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from percasym.config import Experiment
+from percasym.values import flat
 from tasks.audit import read_audit
 from tasks.distill import REPORT as DISTILLATION
 from tasks.records import model_records, sweep_points
@@ -36,7 +37,7 @@ def report(
             dataset=data,
             split="test",
             stand_ins=stand_ins(config),
-            config=config.model_dump(mode="json"),
+            config=flat(config),
             facts=facts(distillation),
             sweep=sweep_points(results),
             audit=read_audit(audit) if audit else None,
@@ -54,8 +55,8 @@ def stand_ins(config: Experiment) -> list[str]:
     if not config.model:
         told.insert(
             0,
-            f"The model is a miniature with the architecture {config.architecture}, trained from nothing. "
-            "Its numbers are evidence about the mechanism, not about any released model.",
+            f"The model is a miniature with the architecture {config.miniature.architecture}, trained from "
+            "nothing. Its numbers are evidence about the mechanism, not about any released model.",
         )
     return told
 

@@ -7,7 +7,7 @@ from percasym.sft.config import SFTConfig
 from percasym.sft.weighting import NAMES
 from tasks.show import show_training
 from tasks.stage import TRAINING_LOG, Work, stage
-from tasks.training import post_training, train
+from tasks.training import train
 
 
 def weighting_modules(value: object) -> list[str]:
@@ -21,17 +21,13 @@ def sft(work: Work, config: SFTSection, data: Path, base: Path | str, weighting:
     train(
         work,
         SFTConfig,
-        config,
+        config.sft,
         work.machine.ranks,
         model=str(base / "model" if isinstance(base, Path) else base),
         dataset=str(data),
         weighting=weighting,
-        steps=config.sft_steps,
-        batch_size=config.batch_size,
-        micro_batch_size=min(config.batch_size, work.machine.micro_batch_size),
-        learning_rate=config.learning_rate,
-        warmup_steps=config.warmup_steps,
-        log_every=config.log_every,
-        **post_training(config, work),
+        micro_batch_size=min(config.sft.batch_size, work.machine.micro_batch_size),
+        seed=config.seed,
+        max_new_tokens=config.max_new_tokens,
     )
     show_training(work.folder / TRAINING_LOG, weighting)

@@ -39,6 +39,7 @@ from percasym.seals import Damaged, file_digests, read_seal, seal
 from percasym.sections import MachineSection, Section
 from percasym.seeding import digest
 from percasym.tracking import PARENT, PARTS, Run, Tracker, fetch, fetched, is_local, local_path
+from percasym.values import flat
 from tasks.locks import StageLocks, stage_lock
 from tasks.progress import Progress, tell
 from tasks.sources import content_of_files, sources, sources_digest
@@ -180,7 +181,7 @@ class Stage:
 
     def _key_parts(self, config: Section, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings, and what stands for each input."""
-        fields = config.model_dump(mode="json")
+        fields = flat(config)
         fields |= {name: _identity(fields[name]) for name in NAMES if fields.get(name)}
         return fields, {name: _identity(value) for name, value in inputs.items()}
 
@@ -236,7 +237,7 @@ class Stage:
                 run = self._run(work / RUN_FILE, name, label, key, study)
                 with run.open():
                     settings = {name: value for name, value in inputs.items() if isinstance(value, str)}
-                    run.params({**config.model_dump(mode="json"), **settings})
+                    run.params({**flat(config), **settings})
                     _log_inputs(run, inputs)
                     run.tags({PARTS: self._told_parts(config, inputs)})
                     progress = Progress(self.name, label)

@@ -4,8 +4,7 @@ from typing import Any
 
 from percasym import launch
 from percasym.folders import link
-from percasym.sections import PostTrainingSection, TrainerSection
-from percasym.training.config import TrainingConfig
+from percasym.training.config import TrainerSettings, TrainingConfig
 from tasks.stage import TRAINING_LOG, Work
 
 ROLLOUTS = "rollouts.jsonl"
@@ -14,10 +13,10 @@ ROLLOUTS = "rollouts.jsonl"
 def train(
     work: Work,
     kind: type[TrainingConfig],
-    section: TrainerSection,
+    settings: TrainerSettings,
     ranks: int = 1,
     devices: int = 0,
-    **settings: Any,
+    **more: Any,
 ) -> None:
     """Trains into the stage's artifact: `model`, a checkpoint, and the logs of the training.
 
@@ -26,39 +25,27 @@ def train(
 
     Args:
         kind: the config of the package that trains.
-        section: gives what every training of a study has in common.
+        settings: how to train; of these, what `kind` does not have is for the study alone.
         devices: GPUs that it takes, if not one for each rank.
-        settings: of `kind`, all others.
+        more: the fields of `kind` that say what to train on what, and any that go before `settings`.
     """
     machine = work.machine
-    config = kind(
-        out=work.scratch,
-        precision=section.precision,
-        checkpoint_every=machine.checkpoint_every,
-        threads=machine.threads,
-        **settings,
-    )
+    layout = {
+        "out": work.scratch,
+        "checkpoint_every": machine.checkpoint_every,
+        "threads": machine.threads,
+        "validation_batch_size": machine.inference.batch_size,
+    }
+    shared = {name: value for name, value in settings.model_dump().items() if name in kind.model_fields}
+    config = kind(**{**shared, **layout, **more})
     out = work.scratch / config.digest()[:16]
     config = config.model_copy(update={"out": out})
     package = kind.__module__.rpartition(".")[0]
-    layout = {"ranks": ranks, "threads": machine.threads, "devices": devices or ranks}
-    for line in launch.run(package, config, work.scratch, **layout):
+    processes = {"ranks": ranks, "threads": machine.threads, "devices": devices or ranks}
+    for line in launch.run(package, config, work.scratch, **processes):
         prefix = "" if line["kind"] == "train" else f"{line['kind']}/"
         work.run.metrics({k: v for k, v in line.items() if k != "step"}, line["step"], prefix)
         work.progress(line["step"], config.steps)
     for name in ("model", TRAINING_LOG, ROLLOUTS):
         if (out / name).exists():
             link(out / name, work.folder / name)
-
-
-def post_training(section: PostTrainingSection, work: Work) -> dict[str, Any]:
-    """The settings that fine-tuning and reinforcement learning share."""
-    return {
-        "seed": section.seed,
-        "train_vision": section.train_vision,
-        "lora_rank": section.lora_rank,
-        "validate_every": section.validate_every,
-        "validation_items": section.validation_limit,
-        "validation_batch_size": work.machine.eval_batch_size,
-        "max_new_tokens": section.max_new_tokens,
-    }

@@ -88,7 +88,7 @@ def best_surrogate(audit: Mapping[str, Any]) -> str:
     if figures["within"] is None:
         raise PercasymError(
             f"the audit cannot tell which surrogate is best: {audit['right']:.0%} of the captions"
-            " are right, and within a group none goes with that; name one, or raise rl_audit_items"
+            " are right, and within a group none goes with that; name one, or raise audit.items"
         )
     return str(name)
 

@@ -14,26 +14,17 @@ KEY = "PERCASYM_API_KEY"  # an own variable: a key of OpenAI's must not go to wh
 EngineName = Literal["transformers", "vllm", "server"]
 
 
-class EngineConfig(BaseModel, frozen=True, extra="forbid"):
-    """A model, and what generates with it. Texts do not depend on the latter, up to rounding."""
+class EngineLayout(BaseModel, frozen=True, extra="forbid"):
+    """What generates, and how it is laid out on the machine. No text depends on it, up to rounding."""
 
-    model: str = Field(description="Checkpoint: a folder, or a Hub id like owner/name")
     engine: EngineName = Field(
         default="transformers",
         description="transformers: in this process; vllm: likewise; server: over HTTP, one of vLLM's that is "
         "started for it if no address is given",
     )
-    server: str = Field(
-        default="",
-        description="Address of a server that speaks OpenAI's protocol, as http://127.0.0.1:8000/v1",
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="auto: as saved on a GPU, float32 on a CPU"
-    )
     batch_size: int = Field(
-        default=128, gt=0, description="Responses that one copy of the model generates at a time"
+        default=64, gt=0, description="Responses that one copy of the model generates at a time"
     )
-    threads: int | None = Field(default=None, gt=0, description="CPU threads; by default torch's choice")
     tensor_parallel: int = Field(
         default=1, gt=0, description="GPUs that share one copy of the model, in vLLM"
     )
@@ -46,6 +37,20 @@ class EngineConfig(BaseModel, frozen=True, extra="forbid"):
     retries: int = Field(
         default=6, ge=0, description="Times that a request is repeated when its server fails, ever later"
     )
+
+
+class EngineConfig(EngineLayout, frozen=True):
+    """A model, and what generates with it."""
+
+    model: str = Field(description="Checkpoint: a folder, or a Hub id like owner/name")
+    server: str = Field(
+        default="",
+        description="Address of a server that speaks OpenAI's protocol, as http://127.0.0.1:8000/v1",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="Arithmetic; auto: as saved on a GPU, float32 on a CPU"
+    )
+    threads: int | None = Field(default=None, gt=0, description="CPU threads; by default torch's choice")
 
     @property
     def at_once(self) -> int:

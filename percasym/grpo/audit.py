@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from percasym import child
 from percasym.captioning import captions
@@ -28,6 +28,7 @@ from percasym.errors import PercasymError
 from percasym.evaluation import COLUMNS
 from percasym.folders import write_text
 from percasym.grpo.blinding import image_gains
+from percasym.grpo.config import AuditSettings
 from percasym.grpo.losses import TokenLogProbabilities
 from percasym.grpo.rollouts import Aids, as_seen, roll_out
 from percasym.metrics import as_json
@@ -40,14 +41,12 @@ from percasym.surrogates import SURROGATES, load_surrogate, surrogate_values
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-class AuditConfig(BaseModel, frozen=True, extra="forbid"):
+class AuditConfig(AuditSettings, frozen=True):
     """What to audit on what."""
 
     model: str = Field(description="Checkpoint that responds: a folder, or a Hub id like owner/name")
     dataset: str = Field(description="Data set: a folder")
     split: str = Field(default="validation", description="Labelled split; not the one to test on")
-    items: int = Field(default=64, gt=0, description="Items, the first ones of the split")
-    group_size: int = Field(default=8, ge=2, description="Responses to each of them")
     surrogates: tuple[str, ...] = Field(
         default=(), description="Names, or path/to/file.py:function; none: all that are built in and possible"
     )

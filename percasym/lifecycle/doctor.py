@@ -22,7 +22,7 @@ PATIENCE = 1.5  # seconds for looking through a database
 ALL = list(PRESETS)
 OPTIONS = {
     "vllm": "engine=vllm or server",
-    "verl": "rl_engine=verl",
+    "verl": "grpo.engine=verl",
     "ray": "runner=ray",
     "dask": "runner=dask",
 }

@@ -66,9 +66,9 @@ def wants(preset: str) -> frozenset[str]:
     """The optional packages that a preset cannot do without: vllm, verl, ray, dask."""
     config = load_preset(preset)
     phases = [model.phase for model in config.models]
-    verl = any(one.trainer == "grpo" and config.of(one).rl_engine == "verl" for one in phases)
+    verl = any(one.trainer == "grpo" and config.of(one).grpo.engine == "verl" for one in phases)
     teacher = bool(config.teacher) and not config.teacher_server
-    vllm = verl or teacher or config.engine in ("vllm", "server")
+    vllm = verl or teacher or config.inference.engine in ("vllm", "server")
     return frozenset(
         name
         for name, wanted in (

@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from percasym import child
 from percasym.datasets import Row, generate_rows, write_dataset
 from percasym.distillation import SolverTeacher
+from percasym.miniature import TinyConfig
 from percasym.models.pretraining import pretraining_rows
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 from percasym.puzzles import load_puzzle
 
 

@@ -7,10 +7,8 @@ of their own. What takes a model takes one of these or one from the Hub, and doe
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, Field, model_validator
 from transformers import (
     GotOcr2ImageProcessor,
     InternVLConfig,
@@ -27,13 +25,9 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
+from percasym.miniature import LARGEST_SIDE, MERGE, TinyConfig
 from percasym.models.tokenizer import word_tokenizer
 from percasym.seeding import numpy_stream, stream
-
-PATCH = 8  # px
-MERGE = 2  # both architectures turn 2x2 patches into one token of the text model
-TILE = MERGE * PATCH  # px; what the side of an image has to be a multiple of
-LARGEST_SIDE = 512  # px; larger images are shrunk (Qwen3-VL) or tiled (InternVL)
 
 # Drawn puzzles are dark on nearly white. Centred on the background, an empty patch is close to zero and a
 # stroke is far from it; centred on grey, as photographs are, a model this small hardly learns to read.
@@ -67,39 +61,6 @@ CHAT_TEMPLATE = """\
 {% endfor -%}
 {% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
-
-
-class TinyConfig(BaseModel, frozen=True, extra="forbid"):
-    """The size of a miniature; the defaults make about 0.8 million parameters."""
-
-    architecture: Literal["qwen3_vl", "internvl"] = "qwen3_vl"
-    hidden_size: int = Field(default=128, gt=0, description="Width of the text model")
-    layers: int = Field(default=3, gt=0, description="Layers of the text model")
-    heads: int = Field(default=4, gt=0, description="Attention heads of the text model")
-    kv_heads: int = Field(default=2, gt=0, description="Heads of keys and values")
-    mlp_size: int = Field(default=256, gt=0, description="Inner width of the text model's MLP")
-    vision_size: int = Field(default=64, gt=0, description="Width of the vision tower")
-    vision_layers: int = Field(default=2, gt=0, description="Layers of the vision tower")
-    vision_heads: int = Field(default=4, gt=0, description="Attention heads of the vision tower")
-    vision_mlp_size: int = Field(default=128, gt=0, description="Inner width of the vision tower's MLP")
-    patch: int = Field(default=PATCH, gt=0, description="Side of a patch in px; 2x2 patches make one token")
-    side: int = Field(
-        default=64, gt=0, le=LARGEST_SIDE, description="Side in px of the images it is made for"
-    )
-    max_positions: int = Field(default=4096, gt=0, description="Longest sequence, image tokens included")
-    seed: int = Field(default=0, description="Seed of the initial weights")
-
-    @model_validator(mode="after")
-    def _divisible(self) -> Self:
-        if self.hidden_size % (2 * self.heads):
-            raise ValueError("hidden_size must be a multiple of 2 * heads")
-        if self.heads % self.kv_heads:
-            raise ValueError("heads must be a multiple of kv_heads")
-        if self.vision_size % (4 * self.vision_heads):
-            raise ValueError("vision_size must be a multiple of 4 * vision_heads")
-        if self.side % (MERGE * self.patch):
-            raise ValueError("side must be a multiple of 2 * patch")
-        return self
 
 
 def build_tiny(config: TinyConfig, words: Iterable[str], out: Path) -> Path:

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from percasym.config import StudyConfig
 from percasym.errors import PercasymError
-from percasym.values import field_type, item_type, load_texts, read_value
+from percasym.shorthands import SHORTHANDS, merged, place, written_out
+from percasym.values import field_type, load_texts, read_value
 
 PRESETS = ("tiny", "mini", "gpu-mini", "paper")
 
@@ -29,19 +30,16 @@ def load_preset(name: str, changes: Mapping[str, Any] | None = None) -> StudyCon
         raise PercasymError(f"{name} is no YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(texts, dict):
         raise PercasymError(f"{name} holds no settings: write one `field: value` a line")
-    fields = {str(key): read_value(value, field_type(StudyConfig, key)) for key, value in texts.items()}
-    changes = changes or {}
+    texts = written_out({str(key): value for key, value in texts.items()})
+    fields = {key: read_value(value, field_type(StudyConfig, key)) for key, value in texts.items()}
+    changes = written_out(changes or {})
     if changes.get("puzzle", fields.get("puzzle")) != fields.get("puzzle"):
-        fields["puzzle_options"] = fields["pretrain_options"] = {}  # those of another puzzle
+        fields["puzzle_options"] = {}  # those there are belong to another puzzle
+        fields["pretrain"] = {**fields.get("pretrain", {}), "options": {}}
     if {"arms", "rl_arms", "rl_from"} & changes.keys():
         fields["recipes"] = []  # what is short for recipes replaces them
-    for key, value in changes.items():
-        if isinstance(value, Mapping):
-            fields[key] = {**(fields.get(key) or {}), **value}
-        else:
-            fields[key] = value
     try:
-        return StudyConfig.model_validate(fields)
+        return StudyConfig.model_validate(merged(fields, changes))
     except ValidationError as error:
         raise PercasymError(explain(error)) from None
 
@@ -63,28 +61,31 @@ def preset_text(name: str) -> str:
     )
 
 
+def schema() -> dict[str, Any]:
+    """The JSON schema of a preset, by which editors complete and check such files."""
+    found = StudyConfig.model_json_schema()
+    for name, paths in SHORTHANDS.items():
+        found["properties"].setdefault(name, {"description": f"Short for {' and '.join(paths)}."})
+    return found
+
+
 def parse_settings(settings: Iterable[str], model: type[BaseModel] = StudyConfig) -> dict[str, Any]:
     """`field=value` texts as fields of `model`, each value read by the type of its field.
 
-    A text field takes the text as it stands, `a,b` is a list, `puzzle_options.rows=2` sets one option.
+    A text field takes the text as it stands, `a,b` is a list, `sft.steps=2` sets one setting of a group.
 
     Raises:
-        PercasymError: a text without `=`, or an option of what has none.
+        PercasymError: a text without `=`, or a setting of what is no group.
     """
     fields: dict[str, Any] = {}
     for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
             raise PercasymError(f"--set {setting!r}: write field=value")
-        name, dot, option = key.partition(".")
-        kind = field_type(model, name)
-        if not dot:
-            fields[name] = read_value(text, kind)
-            continue
-        options = fields.setdefault(name, {})
-        if not isinstance(options, dict):
-            raise PercasymError(f"--set {setting!r}: {name} is {options!r} already")
-        options[option] = read_value(text, item_type(kind))
+        group, dot, rest = name.partition(".")
+        for full in SHORTHANDS.get(group, (group,)) if model is StudyConfig else (group,):
+            path = f"{full}{dot}{rest}"
+            place(fields, path, read_value(text, field_type(model, path)))
     return fields
 
 

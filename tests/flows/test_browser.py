@@ -19,7 +19,10 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200), pytest.mark.xdist_
 
 PATIENT = 600_000.0  # ms
 SMALL = {"train_items": "64", "test_items": "12", "sft_steps": "4"}
-SETTINGS = ("rl_arms=", "pretrain_items=32", "pretrain_steps=4", "warmup_steps=1", "max_new_tokens=64")
+SETTINGS = (
+    *("rl_arms=", "max_new_tokens=64", "sft.warmup_steps=1"),
+    *("pretrain.items=32", "pretrain.steps=4", "pretrain.warmup_steps=1"),
+)
 
 
 @pytest.fixture

@@ -5,8 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from fixtures.command import call
+
+from percasym.config import StudyConfig
+from percasym.presets import PRESETS, preset_text
+from percasym.values import field_type, load_texts, read_value
 
 SMALL = ["--set", "rows=2", "--set", "cols=2", "--set", "side=64", "--set", "text=cells"]
 
@@ -65,7 +70,7 @@ def test_nothing_heavy_is_imported_for_help() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("study", "sweep", "report", "presets", "generate", "import", "export"),
+        *("study", "sweep", "report", "presets", "schema", "generate", "import", "export"),
         *("evaluate", "adopt", "serve", "score", "coupling", "audit-surrogates", "up", "reevaluate"),
         *("compare", "gallery", "runs", "gc", "doctor", "backup", "restore"),
     ],
@@ -196,14 +201,27 @@ def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFix
     assert [line.split()[0] for line in out.splitlines()] == ["tiny", "mini", "gpu-mini", "paper"]
     _, out, _ = call(capfd, "presets", "mini")
     (tmp_path / "mine.yaml").write_text(out)
-    code, _, err = call(capfd, "study", "--preset", tmp_path / "mine.yaml", "--set", "sft_steps=0")
+    code, _, err = call(capfd, "study", "--preset", tmp_path / "mine.yaml", "--set", "sft.steps=0")
     assert (code, err.count("\n")) == (2, 1)
+
+
+def test_presets_keep_to_the_schema_and_others_do_not(capfd: pytest.CaptureFixture[str]) -> None:
+    schema = json.loads(call(capfd, "schema")[1])
+    for preset in PRESETS:
+        texts = load_texts(preset_text(preset))
+        fields = {key: read_value(text, field_type(StudyConfig, key)) for key, text in texts.items()}
+        jsonschema.validate(fields, schema)
+    jsonschema.validate({"sft_steps": 3}, schema)
+    for wrong in ({"sft": {"step": 3}}, {"sft": {"steps": 0}}, {"optimiser": "adamw"}, {"sft": 3}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["study", "--set", "sft_steps=0"], "sft_steps=0"),
+        (["study", "--set", "sft.steps=0"], "sft.steps=0"),
+        (["study", "--set", "sft_steps=0"], "sft.steps=0"),
         (["study", "--set", "sft_stops=1"], "sft_stops"),
         (["study", "--set", "arms=adam"], "adam"),
         (["study", "--set", "seed"], "field=value"),
@@ -222,7 +240,7 @@ def test_presets_are_listed_and_printed(tmp_path: Path, capfd: pytest.CaptureFix
         (["study", "--set", "rl_arms=fun"], "fun"),
         (["study", "--set", "rl_arms=perception_aware:2"], "alpha from 0 to 1"),
         (["study", "--set", "rl_arms=outcome", "--set", "rl_from=dwa"], "rl_from=dwa"),
-        (["study", "--set", "rl_group_size=1"], "rl_group_size=1"),
+        (["study", "--set", "grpo.group_size=1"], "grpo.group_size=1"),
         (["studdy"], "studdy"),
         (["score"], "data"),
         (["generate", "--n", "few", "--out", "x"], "--n"),

@@ -72,10 +72,10 @@ def test_what_is_left_empty_is_as_the_preset() -> None:
         "mini"
     )
     config = forms._config(
-        "mini", 3, "graph_coloring", ["sft_steps=900", "rl_arms="], arms=["ngdiff"], sft_steps=400
+        "mini", 3, "graph_coloring", ["sft.steps=900", "rl_arms="], arms=["ngdiff"], sft_steps=400
     )
     assert (config.seed, config.puzzle, config.arms, config.rl_arms) == (3, "graph_coloring", ["ngdiff"], [])
-    assert config.sft_steps == 900  # settings come last
+    assert config.sft.steps == 900  # settings come last
 
 
 def test_the_automation_of_the_documentation_is_one() -> None:

@@ -80,7 +80,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[StudyConfig]:
 
 
 def planted(code: Path, address: str) -> dict[str, dict[str, Any]]:
-    verl = ["rl_engine=verl", "rl_arms=outcome"]
+    verl = ["grpo.engine=verl", "rl_arms=outcome"]
     return {
         "puzzle": {"settings": [f"puzzle={code}:Puzzle", "side=369"]},
         "arms": {"arms": ["token_mean", f"{code}:Arm"]},
@@ -91,7 +91,9 @@ def planted(code: Path, address: str) -> dict[str, dict[str, Any]]:
         "rl_teacher": {"rewards": ["surrogate:teacher:0.5"], "settings": [f"rl_teacher={code.parent}"]},
         "teacher_prompt": {"settings": ["teacher=a/b", f"teacher_prompt={code.parent}/prompt.txt"]},
         "teacher_server": {"settings": ["teacher=a/b", f"teacher_server={address}"]},
-        "rl_overrides": {"settings": [*verl, "rl_overrides=actor_rollout_ref.model.trust_remote_code=true"]},
+        "grpo.overrides": {
+            "settings": [*verl, "grpo.overrides=actor_rollout_ref.model.trust_remote_code=true"]
+        },
     }
 
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fixtures.released import answered, released, write_released
-from fixtures.tiny import SETTINGS as TINY
 
 from flows.evaluate import evaluate
 from flows.reevaluate import Fell, reevaluate
@@ -30,16 +29,7 @@ from tasks.progress import Event
 # A busy machine is no failure; and the tests go on one from the other, so one worker runs them all.
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.xdist_group("study")]
 
-SETTINGS: dict[str, Any] = {
-    **TINY,
-    "name": "tiny",
-    "arms": ["token_mean"],
-    "rl_arms": [],
-    "rl_items": 4,
-    "rl_steps": 2,
-    "rl_prompts": 2,
-    "rl_group_size": 2,
-}
+SETTINGS: dict[str, Any] = {"arms": ["token_mean"], "rl_arms": []}
 
 GALLERIES = {"gallery base", "gallery token_mean"}
 
@@ -105,7 +95,7 @@ def first(broken: Done) -> Done:
 
 
 def config(**changes: Any) -> StudyConfig:
-    return load_preset("mini", {**SETTINGS, **changes})
+    return load_preset("tiny", {**SETTINGS, **changes})
 
 
 def test_an_arm_that_fails_leaves_the_others_finished(broken: Done, first: Done) -> None:
@@ -184,7 +174,7 @@ def test_rewards_go_on_from_an_arm(first: Done) -> None:
 def test_surrogates_are_audited_and_the_best_one_is_a_reward(
     first: Done, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"rl_teacher": "token_mean", "rl_audit_items": 2}
+    settings = {"rl_teacher": "token_mean", "audit": {"items": 2}}
     rewards = ["surrogate:agreement:0.5", "surrogate:best:0.5"]
     doubtful = run(rl_arms=rewards, **settings)  # no caption of so small a model is right
     assert "cannot tell which surrogate is best" in str(doubtful.error)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fixtures.tiny import SETTINGS, form
+from fixtures.tiny import arguments, form
 from fixtures.up import Running, clean, running_up
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200), pytest.mark.xdist_group("up")]
@@ -93,8 +93,7 @@ def test_it_listens_on_loopback_alone(up: Running) -> None:
 
 
 def test_a_command_uses_the_servers_that_run_and_finds_what_they_did(studied: Running) -> None:
-    settings = [f"--set={field}={value}" for field, value in {**SETTINGS, "rl_arms": ""}.items()]
-    said = command(studied, "study", "--set=name=daily", "--set=arms=token_mean", *settings)
+    said = command(studied, "study", *arguments("daily"))
     assert said.returncode == 0, said.stderr
     assert f"watch it at {studied.prefect}" in said.stderr
     assert said.stderr.count(": hit") == 10
@@ -110,7 +109,7 @@ def test_no_secret_is_written_anywhere(studied: Running) -> None:
 
 
 def test_a_cancelled_run_leaves_no_process_behind(studied: Running) -> None:
-    run = studied.start("study", **form("cancelled", pretrain_steps=100_000))
+    run = studied.start("study", **form("cancelled", **{"pretrain.steps": 100_000}))
 
     def working() -> list[psutil.Process]:
         found = []

@@ -1,5 +1,6 @@
 """Settings: presets, changes to them, and what is said about bad ones."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_model_name
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from percasym.config import StudyConfig
 from percasym.errors import PercasymError
 from percasym.presets import PRESETS, load_preset, parse_settings, preset_text
 from percasym.puzzles.base import PuzzleConfig
 from percasym.sections import BaseSection, DataSection, EvaluationSection, SFTSection
+from percasym.shorthands import SHORTHANDS
+from percasym.values import flat
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -27,24 +30,94 @@ def test_a_preset_is_a_study_and_says_what_it_is_for(name: str) -> None:
 def test_a_preset_names_only_fields_that_exist_and_every_number_that_decides(name: str) -> None:
     fields = yaml.safe_load(preset_text(name))
     assert set(fields) <= set(StudyConfig.model_fields)
-    assert {"train_items", "sft_steps", "learning_rate", "batch_size"} <= set(fields)
+    assert "train_items" in fields
+    assert {"steps", "learning_rate", "batch_size", "warmup_steps"} <= set(fields["sft"])
     assert {"perception_share", "teacher"} & set(fields)  # how much is caption is a model's own affair
 
 
-def test_every_field_is_described() -> None:
-    assert [name for name, field in StudyConfig.model_fields.items() if not field.description] == []
+def test_every_setting_is_described() -> None:
+    schema = StudyConfig.model_json_schema()
+    for model in (schema, *schema["$defs"].values()):
+        assert [name for name, field in model["properties"].items() if "description" not in field] == []
 
 
-def test_the_settings_are_flat() -> None:
-    assert "$defs" not in StudyConfig.model_json_schema()
+def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The path of every setting."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from settings_of(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+@pytest.mark.parametrize("short", SHORTHANDS)
+def test_a_shorthand_stands_for_settings_that_there_are(short: str) -> None:
+    assert short not in set(StudyConfig.model_fields) - {"miniature"}
+    assert set(SHORTHANDS[short]) <= set(settings_of(StudyConfig))
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("sft_steps=77", "sft.steps", 77),
+        ("rl_kl=0.01", "grpo.kl", 0.01),
+        ("rl_group_size=3", "audit.group_size", 3),
+        ("lora_rank=4", "grpo.lora_rank", 4),
+        ("hidden_size=64", "miniature.hidden_size", 64),
+        ("sft.weight_decay=0.1", "sft.weight_decay", 0.1),
+        ("sft.optimizer=muon", "sft.optimizer", "muon"),
+        ("grpo.updates=2", "grpo.updates", 2),
+        ("grpo.schedule=cosine", "grpo.schedule", "cosine"),
+        ("verl.gpu_memory=0.3", "verl.gpu_memory", 0.3),
+        ("verl.offload=on", "verl.offload", True),
+        ("engine=vllm", "inference.engine", "vllm"),
+        ("inference.retries=2", "inference.retries", 2),
+        ("inference.context=4096", "inference.context", 4096),
+        ("eval_precision=bfloat16", "eval_precision", "bfloat16"),
+    ],
+)
+def test_every_setting_of_a_trainer_and_of_an_engine_can_be_reached(
+    text: str, path: str, value: object
+) -> None:
+    config = load_preset("mini", parse_settings([text]))
+    assert flat(config)[path] == value
+    others = {name: one for name, one in flat(load_preset("mini")).items() if name != path}
+    changed = {name for name, one in others.items() if flat(config)[name] != one}
+    assert changed <= set(SHORTHANDS.get(text.partition("=")[0], ()))
+
+
+def test_groups_of_settings_are_mappings_in_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "sft: {steps: 1e3, learning_rate: .5e-3, train_vision: off}\nlog_every: 3\nhidden_size: 64"
+    )
+    config = load_preset(str(path))
+    assert (config.sft.steps, config.sft.learning_rate, config.sft.train_vision) == (1000, 5e-4, False)
+    assert (config.sft.log_every, config.pretrain.log_every, config.miniature.hidden_size) == (3, 3, 64)
+
+
+def test_a_group_by_its_own_name_goes_before_a_shorthand() -> None:
+    assert load_preset("mini", {"sft": {"steps": 50}, "sft_steps": 60}).sft.steps == 50
+
+
+def test_a_study_that_has_been_is_read_from_what_mlflow_holds_of_it() -> None:
+    config = load_preset("mini", {"grpo": {"overrides": ["a=1"]}, "puzzle_options": {"rows": 3}})
+    assert StudyConfig.read({name: str(value) for name, value in flat(config).items()}, {}) == config
+    old = {"sft_steps": "77", "pretrain_options": "{'blanks_low': 5}", "rl_overrides": "['a=1']", "gone": "1"}
+    read = StudyConfig.read({"model": "a/b", "train_vision": "False", **old}, {"sft": {"batch_size": 32}})
+    assert (read.sft.steps, read.sft.batch_size, read.sft.train_vision) == (77, 32, False)
+    assert (read.pretrain.options, read.grpo.overrides) == ({"blanks_low": 5}, ("a=1",))
 
 
 @pytest.mark.parametrize(
     ("text", "fields"),
     [
         ("seed=3", {"seed": 3}),
-        ("learning_rate=1e-3", {"learning_rate": 0.001}),
-        ("train_vision=false", {"train_vision": False}),
+        ("sft.learning_rate=1e-3", {"sft": {"learning_rate": 0.001}}),
+        ("learning_rate=1e-3", {"sft": {"learning_rate": 0.001}}),
+        ("train_vision=false", {"sft": {"train_vision": False}, "grpo": {"train_vision": False}}),
+        ("pretrain.options.rows=2", {"pretrain": {"options": {"rows": 2}}}),
+        ("pretrain_options.rows=2", {"pretrain": {"options": {"rows": 2}}}),
         ("arms=token_mean,ngdiff", {"arms": ["token_mean", "ngdiff"]}),
         ("arms=fixed:0.5", {"arms": ["fixed:0.5"]}),
         ("style=hard:0.4", {"style": "hard:0.4"}),
@@ -103,12 +176,9 @@ def test_any_text_at_all(text: str) -> None:
         ("name=2026-11-27", {"name": "2026-11-27"}),
         ("name=on", {"name": "on"}),
         ("name=1.10", {"name": "1.10"}),
-        ("train_vision=off", {"train_vision": False}),
         ("train_items=1e3", {"train_items": 1000}),
         ("train_items=10_000", {"train_items": 10_000}),
-        ("learning_rate=.5e-3", {"learning_rate": 0.0005}),
         ('arms=[token_mean, "fixed:0.5"]', {"arms": ["token_mean", "fixed:0.5"]}),
-        ("rl_overrides=a.b=1,c=off", {"rl_overrides": ["a.b=1", "c=off"]}),
     ],
 )
 def test_a_setting_and_a_line_of_a_preset_are_read_alike(
@@ -234,7 +304,7 @@ def test_another_puzzle_does_not_get_the_options_of_the_presets_own() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sft_steps": 0}, "^sft_steps=0: .*greater than or equal to 1$"),
+        ({"sft_steps": 0}, r"^sft\.steps=0: .*greater than or equal to 1$"),
         ({"sft_step": 5}, "^there is no setting 'sft_step'"),
         ({"arms": ["adam"]}, "adam"),
         ({"arms": ["fixed:2"]}, "between 0 and 1"),
@@ -242,7 +312,7 @@ def test_another_puzzle_does_not_get_the_options_of_the_presets_own() -> None:
         ({"arms": ["ngdiff", "ngdiff"]}, "once"),
         ({"rl_arms": ["outcome", "outcome"]}, "once"),
         ({"rl_arms": ["outcome"], "rl_from": "dwa"}, "rl_from=dwa"),
-        ({"rl_arms": ["outcome"], "rl_items": 4}, "at least rl_prompts"),
+        ({"rl_arms": ["outcome"], "rl_items": 4}, "at least grpo.prompts"),
         ({"rl_arms": ["surrogate:wishes:0.5"]}, "no surrogate"),
         ({"rl_arms": ["surrogate:best:2"]}, "alpha from 0 to 1"),
         ({"rl_arms": ["surrogate:teacher:0.5"]}, "wants rl_teacher"),
@@ -250,7 +320,7 @@ def test_another_puzzle_does_not_get_the_options_of_the_presets_own() -> None:
         ({"puzzle": "chess"}, "chess"),
         ({"puzzle_options": {"rows": 99}}, "rows"),
         ({"style": "ugly"}, "ugly"),
-        ({"learning_rate": "fast"}, "^learning_rate='fast'"),
+        ({"learning_rate": "fast"}, r"^sft\.learning_rate='fast'"),
         ({"batch_size": 16, "micro_batch_size": 3}, "multiple"),
         ({"warmup_steps": 10_000}, "warmup_steps"),
         ({"name": "a/b"}, "^name='a/b'"),
@@ -305,10 +375,10 @@ def test_an_empty_list_of_rewards_is_no_reinforcement_learning() -> None:
 
 def test_no_stage_sees_how_the_machine_is_used_or_what_other_stages_are_told() -> None:
     """What is in a stage's section is in its key: a field too many repeats work for nothing."""
-    machine = {"workers", "threads", "ranks", "micro_batch_size", "checkpoint_every", "eval_batch_size"}
+    machine = {"workers", "threads", "ranks", "micro_batch_size", "checkpoint_every", "inference", "verl"}
     for section in (DataSection, BaseSection, SFTSection, EvaluationSection):
         assert not machine & set(section.model_fields)
     assert "arms" not in SFTSection.model_fields
     assert "test_items" not in SFTSection.model_fields
-    assert "sft_steps" not in BaseSection.model_fields
-    assert set(EvaluationSection.model_fields) == {"max_new_tokens"}
+    assert "sft" not in BaseSection.model_fields
+    assert set(EvaluationSection.model_fields) == {"max_new_tokens", "eval_precision"}

@@ -27,7 +27,8 @@ from percasym.evaluation import COLUMNS, EvaluationConfig, evaluate, main, run
 from percasym.journal import Journal
 from percasym.judgement import score
 from percasym.metrics import with_causes
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.miniature import TinyConfig
+from percasym.models.tiny import build_tiny
 from percasym.puzzles import load_puzzle
 from percasym.response import oracle_prefix
 from percasym.seals import check

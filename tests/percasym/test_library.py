@@ -14,7 +14,8 @@ from percasym import compare, evaluate, load_puzzle, load_results, summarise
 from percasym.datasets import generate_rows, write_dataset
 from percasym.errors import PercasymError
 from percasym.evaluation import SCHEMA
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.miniature import TinyConfig
+from percasym.models.tiny import build_tiny
 
 ROOT = Path(__file__).parents[2]
 PUZZLE = load_puzzle("sudoku", {"rows": 2, "cols": 2, "side": 64, "text": "cells"})

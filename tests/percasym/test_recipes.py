@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from percasym.config import StudyConfig
 from percasym.errors import PercasymError
 from percasym.presets import load_preset
 from percasym.recipes import Model, Phase, Recipe, models, parse_recipe, settings_of
@@ -17,8 +16,8 @@ SFT = Phase("sft", "token_mean")
 
 def test_a_chain_is_read_with_its_settings_by_their_types() -> None:
     text = "x:y: sft ngdiff steps=200 train_vision=false  then  grpo outcome credit=span learning_rate=1e-4"
-    first = Phase("sft", "ngdiff", (("sft_steps", 200), ("train_vision", False)))
-    second = Phase("grpo", "outcome", (("rl_credit", "span"), ("rl_learning_rate", 1e-4)))
+    first = Phase("sft", "ngdiff", (("steps", 200), ("train_vision", False)))
+    second = Phase("grpo", "outcome", (("credit", "span"), ("learning_rate", 1e-4)))
     assert parse_recipe(text) == Recipe("x:y", (first, second))
 
 
@@ -85,7 +84,8 @@ def test_each_name_and_each_chain_is_there_once(other: str) -> None:
 
 def test_every_setting_of_a_phase_is_one_of_the_study() -> None:
     for trainer in ("sft", "grpo"):
-        assert set(settings_of(trainer).values()) <= set(StudyConfig.model_fields)
+        settings = getattr(load_preset("mini"), trainer)
+        assert set(settings_of(trainer)) <= set(type(settings).model_fields)
         assert "steps" in settings_of(trainer)
 
 
@@ -107,22 +107,22 @@ def test_arms_that_are_set_replace_the_recipes_of_a_preset(tmp_path: Path) -> No
 def test_a_phase_changes_its_own_training_alone() -> None:
     config = load_preset("mini", {"recipes": ["x: sft token_mean steps=40 then sft ngdiff batch_size=16"]})
     first, second = (config.of(model.phase) for model in config.models)
-    assert (first.sft_steps, second.sft_steps) == (40, 700)
-    assert (first.batch_size, second.batch_size) == (8, 16)
-    assert config.of(parse_recipe("x: sft token_mean steps=5").phases[0]).warmup_steps == 4
-    assert config.sft_steps == 700
+    assert (first.sft.steps, second.sft.steps) == (40, 700)
+    assert (first.sft.batch_size, second.sft.batch_size) == (8, 16)
+    assert config.of(parse_recipe("x: sft token_mean steps=5").phases[0]).sft.warmup_steps == 4
+    assert config.sft.steps == 700
 
 
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
         ("x: sft adam", "adam"),
-        ("x: sft token_mean steps=0", "sft_steps=0"),
-        ("x: sft token_mean steps=many", "sft_steps='many'"),
+        ("x: sft token_mean steps=0", "sft steps=0"),
+        ("x: sft token_mean steps=many", "sft steps='many'"),
         ("x: sft token_mean steps=10 warmup_steps=10", "warmup_steps must be less"),
         ("x: sft token_mean batch_size=9", "multiple of micro_batch_size"),
         ("x: grpo wishes", "no reward 'wishes'"),
-        ("x: grpo outcome prompts=1000", "at least rl_prompts"),
+        ("x: grpo outcome prompts=1000", "at least grpo.prompts"),
         ("x: grpo surrogate:teacher:0.5", "wants rl_teacher"),
         ("x: grpo nowhere.py:mine", "no file 'nowhere.py'"),
     ],

@@ -138,7 +138,7 @@ def test_another_input_is_another_stage(home: Path, log: Path) -> None:
 
 def test_a_setting_counts_where_it_is_used_and_nowhere_else(home: Path, log: Path) -> None:
     before = chain(log)
-    assert chain(log, workers=1, sft_steps=77, name="other") == before
+    assert chain(log, workers=1, sft={"steps": 77}, name="other") == before
     assert chain(log, max_new_tokens=99)[0] != before[0]
 
 

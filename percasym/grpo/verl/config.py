@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from percasym.errors import PercasymError
 from percasym.grpo.config import GRPOConfig
@@ -11,11 +11,9 @@ from percasym.rewards import parse_reward
 from percasym.surrogates import PER_RESPONSE
 
 
-class VerlConfig(GRPOConfig, frozen=True):
-    """What the embedded engine's config says, and how the work is laid out over GPUs."""
+class VerlLayout(BaseModel, frozen=True, extra="forbid"):
+    """How verl shares out the memory of its GPUs. No result depends on it, beyond rounding."""
 
-    gpus: int = Field(default=1, gt=0, description="GPUs of each node; without any, 1 is the CPU")
-    nodes: int = Field(default=1, gt=0, description="Machines of the Ray cluster")
     tensor_parallel: int = Field(default=1, gt=0, description="GPUs that share one copy of the model in vLLM")
     gpu_memory: float = Field(default=0.5, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes")
     offload: bool = Field(default=False, description="Keep weights and optimizer in main memory meanwhile")
@@ -23,6 +21,13 @@ class VerlConfig(GRPOConfig, frozen=True):
     patience: float = Field(
         default=3600, gt=0, description="Seconds without a step after which verl is given up: it can hang"
     )
+
+
+class VerlConfig(GRPOConfig, VerlLayout, frozen=True):
+    """What the embedded engine's config says, and how the work is laid out over GPUs."""
+
+    gpus: int = Field(default=1, gt=0, description="GPUs of each node; without any, 1 is the CPU")
+    nodes: int = Field(default=1, gt=0, description="Machines of the Ray cluster")
     overrides: tuple[str, ...] = Field(default=(), description="More overrides of verl's own settings")
 
     @model_validator(mode="after")

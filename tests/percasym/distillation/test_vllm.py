@@ -102,7 +102,13 @@ def test_all_that_is_known_needs_no_server(thinker: Path, data: Path, server: st
 def test_a_study_starts_its_teacher_itself(thinker: Path, tmp_path: Path) -> None:
     """This teacher gets nothing right, and the study says so in one line."""
     tiny = ["train_items=24", "validation_items=4", "test_items=4", "attempts=1", "rl_arms="]
-    tiny += ["pretrain_items=40", "pretrain_steps=0", "warmup_steps=1", "sft_steps=4", "teacher_tokens=64"]
+    tiny += [
+        "pretrain.items=40",
+        "pretrain.steps=0",
+        "sft.warmup_steps=1",
+        "sft.steps=4",
+        "teacher_tokens=64",
+    ]
     options = [option for setting in [f"teacher={thinker}", *tiny] for option in ("--set", setting)]
     done = subprocess.run(
         [PERCASYM, "study", "--home", str(tmp_path / "home"), *options],

@@ -15,8 +15,9 @@ from transformers import PreTrainedTokenizerFast
 from percasym.engines import Completion, Request, Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
+from percasym.miniature import TinyConfig
 from percasym.models import Loaded, load
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 
 STOP = "</answer>"
 

@@ -11,9 +11,10 @@ from PIL import Image
 from percasym.engines import Completion, Request, Sampling
 from percasym.engines.decoding import GROUPED
 from percasym.engines.transformers import WINDOW, TransformersEngine
+from percasym.miniature import TinyConfig
 from percasym.models import Loaded, load
 from percasym.models.prompting import Sample, assistant_text, encode
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 
 WORDS = [f"{row}{column}" for row in "abcd" for column in "1234"]
 GREEDY = Sampling(max_tokens=24)

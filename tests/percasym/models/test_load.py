@@ -13,8 +13,9 @@ from peft import LoraConfig, get_peft_model
 from percasym.engines import Completion, Request, Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
+from percasym.miniature import TinyConfig
 from percasym.models import Loaded, load, load_processor
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from percasym.miniature import TinyConfig
 from percasym.models import Loaded, load
 from percasym.models.prompting import Sample, assistant_text, encode, prompt_text
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 
 WORDS = ["a1", "a2", "b1", "b2", "1", "2", "3", "4", "-", "solve", "so", "then"]
 

@@ -9,9 +9,10 @@ from PIL import Image
 from pydantic import ValidationError
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from percasym.miniature import TinyConfig
 from percasym.models import load
 from percasym.models.prompting import Sample, encode
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 from percasym.puzzles import load_puzzle
 from percasym.seeding import stream
 
