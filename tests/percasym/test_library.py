@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,18 @@ def test_the_notebook_runs(
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), space)
     assert "a_r " in capsys.readouterr().out
+
+
+def test_the_lines_of_the_readme_run(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for name in ("Qwen/Qwen3-VL-2B-Instruct", "path/to/your/checkpoint"):
+        assert name in code
+        code = code.replace(name, str(model))
+    exec(code.replace("n=200", "n=2, max_new_tokens=4"), {})
+    figures, difference, caption = capsys.readouterr().out.splitlines()
+    assert figures.count("Estimate(") == 3
+    assert "value=0" in difference
+    assert caption == "False"
 
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
