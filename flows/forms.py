@@ -179,7 +179,7 @@ def reevaluate(
         test_items: Puzzles of each kind. 0: as many as the study of the model had.
         margin: Points, from 0 to 100, by which a, a_p or a_r must have fallen, with p < 0.05, for the run to
             fail.
-        settings: Other settings, each as field=value, such as engine=vllm.
+        settings: Other settings, each as field=value, such as inference.engine=vllm.
     """
     return reevaluation.reevaluate.fn(aliases, models, test_items, margin / 100, parse_settings(settings))
 
