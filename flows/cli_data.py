@@ -10,7 +10,7 @@ from percasym.errors import PercasymError
 
 if TYPE_CHECKING:
     from percasym.importing import ImportReport
-    from percasym.puzzles import Puzzle
+    from percasym.puzzles import Task
 
 commands = typer.Typer()
 
@@ -32,10 +32,11 @@ def generate(
     """Write a data set of puzzles: parquet files with images, and a card."""
     from percasym.datasets import generate_rows, write_dataset
     from percasym.puzzles import SPLITS
+    from percasym.puzzles.registry import drawn
 
     if split not in SPLITS:
         raise PercasymError(f"there is no split {split!r}; choose from {', '.join(SPLITS)}")
-    rows = generate_rows(_puzzle(puzzle, settings), split, seed, n)
+    rows = generate_rows(drawn(_task(puzzle, settings)), split, seed, n)
     with bar(f"{puzzle} {split}", n) as advance:
         write_dataset(out, {split: (advance(row) for row in rows)})
     typer.echo(f"{n} items in {out}")
@@ -60,7 +61,7 @@ def import_(
 
     if settings and not puzzle:
         raise PercasymError("--set needs --puzzle: without it each puzzle is recognised")
-    told = _puzzle(puzzle, settings) if puzzle else None
+    told = _task(puzzle, settings) if puzzle else None
     unknown: Any = None
     with bar("rows", unknown) as advance:
         report = import_dataset(source, out, told, advance)
@@ -83,22 +84,23 @@ def export(
     typer.echo(f"written to {out}")
 
 
-def _puzzle(name: str, settings: list[str] | None) -> "Puzzle[Any]":
+def _task(name: str, settings: list[str] | None) -> "Task[Any]":
     from percasym.presets import parse_settings
-    from percasym.puzzles import load_puzzle
-    from percasym.puzzles.registry import puzzle_config
+    from percasym.puzzles import load_task
+    from percasym.puzzles.registry import task_config
 
-    return load_puzzle(name, parse_settings(settings or [], puzzle_config(name)))
+    return load_task(name, parse_settings(settings or [], task_config(name)))
 
 
 def _tell(report: "ImportReport", out: Path) -> None:
     for split, found in report.splits.items():
         judged = "no responses"
         if found.responses:
-            judged = f"{found.responses} responses: {found.right} right, "
-            judged += f"{found.right_caption} with the right caption, {found.both} both"
+            judged = f"{found.responses} responses: {found.right} right"
+            if found.right_caption is not None:
+                judged += f", {found.right_caption} with the right caption, {found.both} both"
         if found.incomplete:
-            judged += f", {found.incomplete} without caption or answer"
+            judged += f", {found.incomplete} incomplete"
         if found.redrawn:
             judged += f"; {found.redrawn} images redrawn, as not all programs would see them alike"
         typer.echo(f"{split}: {found.rows} rows, {judged}")

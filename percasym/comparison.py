@@ -69,11 +69,13 @@ def compare_models(models: Mapping[str, Sequence[Row]]) -> Comparison:
 
 
 def flips(before: Sequence[Row], after: Sequence[Row]) -> Flips:
-    """Each end-to-end item of `before`, which `after` has too, by what became of it in both."""
+    """Each end-to-end item of `before`, which `after` has too, by what became of it in both, where that is
+    known: see `percasym.metrics.cause`."""
     outcomes = _outcomes(after)
     cells: dict[Outcome, dict[Outcome, list[str]]] = {was: {now: [] for now in OUTCOMES} for was in OUTCOMES}
     for id, was in _outcomes(before).items():
-        cells[was][outcomes[id]].append(id)
+        if id in outcomes:
+            cells[was][outcomes[id]].append(id)
     count = {True: 0, False: 0}
     for was, now in product(OUTCOMES, OUTCOMES):
         if is_right(was) != is_right(now):

@@ -34,7 +34,7 @@ from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, result_row, summarise, with_causes
 from percasym.models import FILES, load_writer
 from percasym.models.suitability import check_rows
-from percasym.puzzles import Puzzle, load_spec
+from percasym.puzzles import Task, load_spec
 from percasym.response import oracle_prefix
 from percasym.seals import check, file_digest, seal
 from percasym.seeding import digest
@@ -109,24 +109,27 @@ def evaluate(
             if row["id"] in seen:
                 raise PercasymError(f"the data set has two items with the id {row['id']!r}")
             seen.add(row["id"])
-            puzzle = load_spec(row["puzzle"])
-            instance = puzzle.read_ground_truth(row["ground_truth"])
-            for mode in modes:
+            task = load_spec(row["puzzle"])
+            instance = task.read_ground_truth(row["ground_truth"])
+            for mode in modes_of(task, modes):
                 if (row["id"], mode) not in finished:
                     prefix = oracle_prefix(row["perception"]) if mode == "oracle" else row["prefix"]
                     request = Request(f"{mode}/{row['id']}", row["query"], row["image"], prefix)
-                    waiting[request.id] = partial(_judge, puzzle, instance, row["id"], mode, prefix)
+                    waiting[request.id] = partial(_judge, task, instance, row["id"], mode, prefix)
                     yield request
 
     for completion in engine.generate(requests(), sampling):
         yield waiting.pop(completion.id)(completion)
 
 
-def _judge(
-    puzzle: Puzzle[Any], instance: Any, id: str, mode: Mode, prefix: str, completion: Completion
-) -> Row:
+def modes_of(task: Task[Any], modes: Sequence[Mode]) -> list[Mode]:
+    """Those in which an item is measured: without a p* there is no right caption to give."""
+    return [mode for mode in modes if mode == "end_to_end" or task.has_perception]
+
+
+def _judge(task: Task[Any], instance: Any, id: str, mode: Mode, prefix: str, completion: Completion) -> Row:
     text = prefix + completion.text
-    judged = score(puzzle, instance, text)
+    judged = score(task, instance, text)
     return result_row(id, mode, text, judged, completion.tokens, completion.finish_reason)
 
 
@@ -146,7 +149,8 @@ def run(config: EvaluationConfig) -> Iterator[dict[str, Any]]:
         (config.out / "evaluation.json").unlink(missing_ok=True)  # of one that came to nothing
     claim(config.out, "evaluation", _settings(config))
 
-    results, progress = config.out / RESULTS, {"kind": "progress", "total": len(data) * len(config.modes)}
+    total = sum(len(modes_of(load_spec(text), config.modes)) for text in data["puzzle"])
+    results, progress = config.out / RESULTS, {"kind": "progress", "total": total}
     if results.exists():
         responses = _read(results)
         yield progress | {"done": len(responses)}

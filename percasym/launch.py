@@ -1,9 +1,9 @@
 """Heavy work in child processes: each in a group of its own, and none outlives the process that started it.
 
-A child is this very file run as a program, which watches its standard input and then becomes the module that
-was asked for. The parent holds the other end of that pipe and never writes to it. When the parent ends,
-however it ends, the pipe closes and the child kills its descendants and itself; so there is nothing to clean
-up after a `kill -9`.
+A child is this very file run as a program, or a fork of one that is ready (percasym.forkserver). It watches
+its standard input and then becomes the module that was asked for. The parent holds the other end of that pipe
+and never writes to it. When the parent ends, however it ends, the pipe closes and the child kills its
+descendants and itself; so there is nothing to clean up after a `kill -9`.
 """
 
 import json
@@ -16,17 +16,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import psutil
 from pydantic import BaseModel
 
 from percasym.errors import DISK_IS_FULL, PercasymError, tells_of_full_disk
+from percasym.forkserver import Forked
 
 TAIL = 20  # lines of a failed child's standard error that are shown
 PATIENCE = 10.0  # seconds between asking a child to end and killing it
 
 
+Child = Union["subprocess.Popen[str]", Forked]
 Gate = Callable[[int], AbstractContextManager[Mapping[str, str]]]
 
 
@@ -41,7 +43,7 @@ class Slots:
         self.free = threading.BoundedSemaphore(number)
         self.gate = gate
         self.closed = False
-        self.busy: set[subprocess.Popen[str]] = set()
+        self.busy: set[Child] = set()
 
 
 _slots = Slots(1)
@@ -83,7 +85,13 @@ def run(
     with slots.free, gate(devices) as shown, log.open("w") as errors:
         if slots.closed:
             raise RuntimeError(f"{module} was not started: the study is ending")
-        process = start(arguments, stdout=subprocess.PIPE, stderr=errors, threads=threads, environment=shown)
+        process: Child
+        if ranks > 1 or shown:  # torchrun starts its own children, and a GPU is for a process of its own
+            process = start(
+                arguments, stdout=subprocess.PIPE, stderr=errors, threads=threads, environment=shown
+            )
+        else:
+            process = Forked(arguments, errors.fileno(), _environment(threads))
         slots.busy.add(process)
         try:
             assert process.stdout is not None
@@ -120,16 +128,15 @@ def start(
         stderr=stderr,
         text=True,
         start_new_session=True,
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": str(threads),
-            "TOKENIZERS_PARALLELISM": "false",
-            **(environment or {}),
-        },
+        env={**_environment(threads), **(environment or {})},
     )
 
 
-def end(process: "subprocess.Popen[str]") -> None:
+def _environment(threads: int) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+
+
+def end(process: Child) -> None:
     """Ends a child and all of its descendants, and waits for it."""
     assert process.stdin is not None
     process.stdin.close()
@@ -194,12 +201,13 @@ def _watch() -> None:
             process.kill()
 
 
-def main() -> None:
+def become(arguments: list[str]) -> None:
+    """Runs `python -m ARGUMENTS...` here, for as long as the parent lives."""
     threading.Thread(target=_watch, daemon=True).start()
-    del sys.argv[0]
+    sys.argv = arguments
     sys.path.insert(0, "")
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main()
+    become(sys.argv[1:])

@@ -30,7 +30,7 @@ class Row(TypedDict):
     """One response to one item, scored: the columns of every table of results.
 
     The oracle mode gives the model the right caption, so that its `a` is the counterfactual reasoning a_r;
-    what speaks of the model's own caption is null there.
+    what speaks of the model's own caption is null there, and of a task without a p*.
     """
 
     id: str
@@ -139,7 +139,7 @@ def mcnemar(x: Sequence[bool], y: Sequence[bool]) -> float:
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
-def cause(row: Row, oracle_right: bool | None) -> Outcome:
+def cause(row: Row, oracle_right: bool | None) -> Outcome | None:
     """What became of one end-to-end response, and of a wrong one, why.
 
     - *right*, or *lucky*: right in spite of a wrong caption;
@@ -148,15 +148,19 @@ def cause(row: Row, oracle_right: bool | None) -> Outcome:
     - *perception*: wrong on a wrong caption, and right when given the right one;
     - *both*: wrong on a wrong caption, and wrong when given the right one.
 
+    Without a p* nobody knows why an answer is wrong, and nothing is lucky: None.
+
     Args:
         row: the end-to-end row.
         oracle_right: was the answer right when the right caption was given? Where nobody asked (None), it is
             taken to be right if the answer solves the puzzle that the model's own caption describes.
     """
     if row["a"]:
-        return "lucky" if row["complete"] and not row["a_p"] else "right"
+        return "lucky" if row["complete"] and row["a_p"] is False else "right"
     if not row["complete"]:
         return "format"
+    if row["a_p"] is None:
+        return None
     if row["a_p"]:
         return "reasoning"
     counterfactual = row["a_own"] if oracle_right is None else oracle_right
@@ -177,7 +181,8 @@ def summarise(rows: Iterable[Row]) -> dict[str, Any]:
     """The figures of one model on one split; `as_json` writes them.
 
     Estimates: `a`, `a_p`, `a_own` and `format` of the end-to-end rows, `a_r` of the oracle rows (None without
-    them), and beside them the partial credits `a_partial`, `a_p_partial`, `a_r_partial`. Shares of texts
+    them), and beside them the partial credits `a_partial`, `a_p_partial`, `a_r_partial`; what speaks of
+    captions is over the items that have a p*, and None if none has. Shares of texts
     that could not be judged: see `READING`; None where nobody knows why a text ended. Counts: `causes` of the
     wrong answers, and `lucky` right ones, which are no cause. `lengths`: per mode the mean `tokens` (None if
     unknown) and `characters`.
@@ -196,14 +201,14 @@ def summarise(rows: Iterable[Row]) -> dict[str, Any]:
         "a_partial": _mean(own, "a_partial"),
         "a_p": _share(own, "a_p"),
         "a_p_partial": _mean(own, "a_p_partial"),
-        "a_r": _share(oracle, "a") if oracle else None,
-        "a_r_partial": _mean(oracle, "a_partial") if oracle else None,
+        "a_r": _share(oracle, "a"),
+        "a_r_partial": _mean(oracle, "a_partial"),
         "a_own": _share(own, "a_own"),
         "format": _share(own, "format"),
         "caption_unread": _unread(own, "caption_read"),
         "answer_unread": _unread(own, "answer_read"),
         "cut_off": _cut_off(own),
-        "answer_unread_r": _unread(oracle, "answer_read") if oracle else None,
+        "answer_unread_r": _unread(oracle, "answer_read"),
         "cut_off_r": _cut_off(oracle),
         "causes": {name: outcomes[name] for name in CAUSES},
         "lucky": outcomes["lucky"],
@@ -216,7 +221,8 @@ def compare(rows_a: Iterable[Row], rows_b: Iterable[Row]) -> dict[str, Any]:
 
     For each figure (`a`, `a_p`, `a_r`, `a_own`, `format`): `difference` b - a with its paired bootstrap
     interval, `p` of McNemar's test, and how many items were `gained` and `lost`. For each partial credit the
-    `difference`. The figures of the oracle mode are None unless both models have it.
+    `difference`. The figures of the oracle mode are None unless both models have it, and those of captions
+    unless there is a p*.
 
     Raises:
         PercasymError: the two models did not answer the same items.
@@ -234,8 +240,11 @@ def compare(rows_a: Iterable[Row], rows_b: Iterable[Row]) -> dict[str, Any]:
                 f"only the same items can be compared: {len(other)} ids have {mode} responses of just one of "
                 f"the two models, first {other[0]!r}; score both on the same split"
             )
-        x = [row[column] for row in before.values()]
-        y = [after[id][column] for id in before]
+        known = [id for id, row in before.items() if None not in (row[column], after[id][column])]
+        if not known:
+            comparison[figure] = None
+            continue
+        x, y = ([table[id][column] for id in known] for table in (before, after))
         comparison[figure] = {"difference": paired_bootstrap(x, y)}
         if not column.endswith("_partial"):
             comparison[figure] |= {
@@ -274,16 +283,23 @@ def _by_mode(rows: Iterable[Row]) -> dict[Mode, dict[str, Mapping[str, Any]]]:
     return tables
 
 
-def _share(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate:
-    return wilson(sum(row[column] for row in rows), len(rows))
+def _known(rows: Sequence[Mapping[str, Any]], column: str) -> list[Any]:
+    return [row[column] for row in rows if row[column] is not None]
 
 
-def _mean(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate:
-    return bootstrap([row[column] for row in rows])
+def _share(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate | None:
+    values = _known(rows, column)
+    return wilson(sum(values), len(values)) if values else None
 
 
-def _unread(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate:
-    return wilson(sum(not row[column] for row in rows), len(rows))
+def _mean(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate | None:
+    values = _known(rows, column)
+    return bootstrap(values) if values else None
+
+
+def _unread(rows: Sequence[Mapping[str, Any]], column: str) -> Estimate | None:
+    values = _known(rows, column)
+    return wilson(len(values) - sum(values), len(values)) if values else None
 
 
 def _cut_off(rows: Sequence[Mapping[str, Any]]) -> Estimate | None:

@@ -35,7 +35,8 @@ _OPENING = frozenset({"<think>", "<thinking>", "◁think▷"})
 _CLOSING = frozenset({"</think>", "</thinking>", "◁/think▷"})
 _OPENED = re.compile(r"(?:<think(?:ing)?>|◁think▷)\s*\Z")
 _OPENED_BY = re.compile(r"\s*(?:<think(?:ing)?>|◁think▷)\n?")
-_FORM = ["<caption>", "</caption>", "<answer>", "</answer>"]
+_ANSWER = ["<answer>", "</answer>"]
+_FORM = ["<caption>", "</caption>", *_ANSWER]
 
 Span = tuple[int, int]
 """Characters `text[start:end]`."""
@@ -56,6 +57,8 @@ class Response(NamedTuple):
     well_formed: bool
     """Each of the four tags occurs once, in order, with nothing but white space before and after; thoughts,
     and what is in them, are left out of account."""
+    answer_alone: bool
+    """The two tags of the answer are the only ones outside thoughts, and what follows them is blank."""
 
 
 def parse(text: str, readable: Callable[[str], bool] | None = None) -> Response:
@@ -82,6 +85,10 @@ def parse(text: str, readable: Callable[[str], bool] | None = None) -> Response:
         well_formed=(
             [tag[0] for tag in tags[: len(_FORM) + 1]] == _FORM
             and _is_blank(text, thoughts, 0, tags[0].start())
+            and _is_blank(text, thoughts, tags[-1].end(), len(text))
+        ),
+        answer_alone=(
+            [tag[0] for tag in tags[: len(_ANSWER) + 1]] == _ANSWER
             and _is_blank(text, thoughts, tags[-1].end(), len(text))
         ),
     )

@@ -38,8 +38,13 @@ class Reward:
 
     def __call__(self, judged: Score, stand_in: float = 0.0) -> float:
         """The reward of a response; `stand_in` is what the surrogate says of it."""
-        fields = sum(weight * float(getattr(judged, field)) for field, weight in self.weights)
-        return fields + self.alpha * stand_in
+        total = self.alpha * stand_in
+        for field, weight in self.weights:
+            value = getattr(judged, field)
+            if value is None:
+                raise PercasymError(f"the reward wants {field}, and these items have no p*: take outcome")
+            total += weight * float(value)
+        return total
 
 
 BEST = "best"

@@ -23,7 +23,7 @@ from percasym.datasets import read_split
 from percasym.errors import PercasymError
 from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, compare, result_row, summarise, with_causes
-from percasym.puzzles import Puzzle, load_spec
+from percasym.puzzles import Task, load_spec
 from percasym.response import oracle_prefix, parse
 
 LONGEST_LINE = 16 << 20  # bytes
@@ -167,7 +167,7 @@ def _index(
     return index
 
 
-def _whole_oracle_text(puzzle: Puzzle[Any], instance: Any, text: str) -> str | None:
+def _whole_oracle_text(puzzle: Task[Any], instance: Any, text: str) -> str | None:
     """An oracle response with the right caption at its beginning; None if it begins with another one."""
     response = parse(text)
     if response.caption is None or response.caption_span is None or text[: response.caption_span[0]].strip():

@@ -19,7 +19,7 @@ from typing import Any
 
 from percasym.errors import PercasymError
 from percasym.extensions import load_function, parse_call
-from percasym.puzzles import Puzzle
+from percasym.puzzles import Task
 from percasym.response import Response
 
 
@@ -37,7 +37,7 @@ class Group:
             passes, so only a surrogate that wants it pays for it.
     """
 
-    puzzle: Puzzle[Any]
+    puzzle: Task[Any]
     item: Any
     responses: Sequence[Response]
     teacher: str | None = None

@@ -147,7 +147,7 @@ def _caution(summaries: Sequence[Mapping[str, Any]]) -> str | None:
     lines = []
     if any(found and found["value"] > 0 for s in summaries for found in (s["cut_off"], s["cut_off_r"])):
         lines.append("Responses were cut off at the token limit and count as wrong: allow more new tokens.")
-    if any(s["caption_unread"]["value"] > 0 for s in summaries):
+    if any(s["caption_unread"] and s["caption_unread"]["value"] > 0 for s in summaries):
         lines.append("Captions that cannot be read count in a_p as wrong, which says nothing of sight.")
     return "\n".join(lines) or None
 

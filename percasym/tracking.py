@@ -44,6 +44,18 @@ for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
+def _create(address: str) -> None:
+    """Makes the tables of a SQLite file that is not there, aside: if a process is killed meanwhile, MLflow
+    cannot go on with what it leaves of them."""
+    scheme, _, name = address.partition(":///")
+    if scheme != "sqlite" or Path(name).exists():
+        return
+    aside = Path(f"{name}.new")
+    aside.unlink(missing_ok=True)
+    MlflowClient(f"{scheme}:///{aside}").search_experiments()
+    aside.replace(name)
+
+
 class Tracker:
     """The MLflow experiment of a home folder."""
 
@@ -52,6 +64,8 @@ class Tracker:
         self.lock = locks / "mlflow.lock"
         # Two that create the tables of one SQLite file at once lock each other out.
         with FileLock(self.lock) if writable else nullcontext():
+            if writable:
+                _create(self.address)
             self.client = MlflowClient(uri)
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             self.experiment = (

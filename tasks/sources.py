@@ -30,6 +30,7 @@ PLUMBING = {
         "percasym.engines.serving",
         "percasym.errors",
         "percasym.folders",
+        "percasym.forkserver",
         "percasym.home",
         "percasym.launch",
         "percasym.lifecycle",

@@ -15,7 +15,7 @@ from percasym.diagnostics.shares import Shares, shares
 from percasym.errors import PercasymError
 from percasym.judgement import read_response
 from percasym.metrics import Row, as_json, compare, paired_bootstrap, summarise, with_causes
-from percasym.puzzles import Puzzle, load_spec
+from percasym.puzzles import Task, load_spec
 
 Interval = dict[str, float]
 """An Estimate as JSON: value, low, high, n."""
@@ -30,7 +30,8 @@ class ModelDiagnosis(TypedDict):
     summary: dict[str, Any]
     """`percasym.metrics.summarise`."""
     outcomes: dict[str, int]
-    """Every item once: right, lucky (right on a wrong caption), or the cause of the wrong answer."""
+    """Every item once: right, lucky (right on a wrong caption), or the cause of the wrong answer, if it is
+    known."""
     caption_credit: list[tuple[float, int]]
     """The partial credits that occur, ascending, and how many captions have each."""
     gap: Interval | None
@@ -121,7 +122,7 @@ def _is_baseline(baseline: ModelRecord, model: ModelRecord) -> bool:
     return everybodys or (model.kind == "rl" and baseline.name == OUTCOME)
 
 
-def read_instances(dataset: Path, split: str) -> dict[str, tuple[Puzzle[Any], Any]]:
+def read_instances(dataset: Path, split: str) -> dict[str, tuple[Task[Any], Any]]:
     """The puzzle family and the instance of every item of a split, by id."""
     rows = read_split(dataset, split, ["id", "puzzle", "ground_truth"]).to_list()
     puzzles = [load_spec(row["puzzle"]) for row in rows]
@@ -134,7 +135,7 @@ def read_instances(dataset: Path, split: str) -> dict[str, tuple[Puzzle[Any], An
 def _diagnose_model(
     model: ModelRecord,
     rows: Sequence[Row],
-    instances: dict[str, tuple[Puzzle[Any], Any]],
+    instances: dict[str, tuple[Task[Any], Any]],
     base: Sequence[Row] | None,
 ) -> ModelDiagnosis:
     own = [row for row in rows if row["mode"] == "end_to_end"]
@@ -143,6 +144,7 @@ def _diagnose_model(
             f"{model.results}: {unknown[0]!r} is no item of this split; give the split that was evaluated"
         )
     oracle = {row["id"]: row for row in rows if row["mode"] == "oracle"}
+    credits = [float(row["a_p_partial"]) for row in own if row["a_p_partial"] is not None]
     skills = [(row["a"], bool(row["a_p"]), oracle[row["id"]]["a"]) for row in own if row["id"] in oracle]
     gaps, base_gaps = _gaps(rows), {} if base is None or model.kind == "base" else _gaps(base)
     common = [id for id in gaps if id in base_gaps]
@@ -151,8 +153,8 @@ def _diagnose_model(
         label=model.label,
         kind=model.kind,
         summary=as_json(summarise(rows)),
-        outcomes=dict(Counter(str(row["cause"]) for row in own)),
-        caption_credit=sorted(Counter(float(row["a_p_partial"] or 0) for row in own).items()),
+        outcomes=dict(Counter(str(row["cause"]) for row in own if row["cause"])),
+        caption_credit=sorted(Counter(credits).items()),
         gap=as_json(paired_bootstrap([0] * len(gaps), list(gaps.values()))) if gaps else None,
         gap_growth=as_json(paired_bootstrap([base_gaps[id] for id in common], [gaps[id] for id in common]))
         if common
@@ -169,7 +171,7 @@ def _diagnose_model(
 
 def _gaps(rows: Sequence[Row]) -> dict[str, int]:
     """a_r - a_p of each item that has both."""
-    perception = {row["id"]: bool(row["a_p"]) for row in rows if row["mode"] == "end_to_end"}
+    perception = {row["id"]: row["a_p"] for row in rows if row["a_p"] is not None}
     return {
         row["id"]: row["a"] - perception[row["id"]]
         for row in rows
@@ -177,7 +179,7 @@ def _gaps(rows: Sequence[Row]) -> dict[str, int]:
     }
 
 
-def _pairs(own: Sequence[Row], instances: dict[str, tuple[Puzzle[Any], Any]]) -> Iterator[Pair]:
+def _pairs(own: Sequence[Row], instances: dict[str, tuple[Task[Any], Any]]) -> Iterator[Pair]:
     for row in own:
         puzzle, instance = instances[row["id"]]
         caption = read_response(puzzle, instance, row["text"]).caption

@@ -71,10 +71,10 @@ def p_value(p: float) -> str:
 
 def _standing(model: "ModelDiagnosis") -> str:
     summary, gap = model["summary"], model["gap"]
-    text = (
-        f"{model['label']} answers {points(summary['a'], signed=False)} of the items right end to end "
-        f"and transcribes {points(summary['a_p'], signed=False)} exactly."
-    )
+    text = f"{model['label']} answers {points(summary['a'], signed=False)} of the items right end to end"
+    if summary["a_p"] is None:
+        return f"{text}."
+    text += f" and transcribes {points(summary['a_p'], signed=False)} exactly."
     if gap is None:
         return text
     findings = {
@@ -89,6 +89,8 @@ def _standing(model: "ModelDiagnosis") -> str:
 def _asymmetry(diagnosis: "Diagnosis", base: str, arm: str) -> str:
     changes = diagnosis["comparisons"][arm][base]
     label, growth = diagnosis["models"][arm]["label"], diagnosis["models"][arm]["gap_growth"]
+    if changes["a_p"] is None:
+        return f"{label} changed the accuracy (a) by {points(changes['a']['difference'])}."
     if growth is None:
         return f"{label} changed perception (a_p) by {points(changes['a_p']['difference'])}."
     a_r, a_p = (

@@ -9,8 +9,9 @@ from typing import Any, Literal, Self
 
 from percasym.datasets import Row
 from percasym.distillation.teacher import Attempt, Request, Teacher
+from percasym.errors import PercasymError
 from percasym.judgement import score
-from percasym.puzzles.registry import load_spec
+from percasym.puzzles import Puzzle, load_spec
 from percasym.response import compose
 from percasym.seeding import digest
 
@@ -151,7 +152,7 @@ def keep(rows: Iterable[Row], report: Report) -> Iterator[Row]:
             report.passed[puzzle.difficulty(instance)] += 1
             judged = score(puzzle, instance, row["response"])
             if wrong := [
-                name for name, right in (("caption", judged.a_p), ("answer", judged.a)) if not right
+                name for name, right in (("caption", judged.a_p), ("answer", judged.a)) if right is False
             ]:
                 report.rejections[f"kept with a wrong {wrong[0]}"] += 1
             yield _accepted(row, row["response"], report)
@@ -182,6 +183,11 @@ def _ask(
 
 def _request(row: Row, seed: int, attempt: int) -> Request:
     puzzle = load_spec(row["puzzle"])
+    if not isinstance(puzzle, Puzzle):
+        raise PercasymError(
+            f"{row['id']} is of {puzzle.name}, which has no p* to reason from: give the rows of train_sft "
+            "responses of their own"
+        )
     return Request(
         id=row["id"],
         query=row["query"],

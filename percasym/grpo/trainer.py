@@ -146,7 +146,8 @@ class Run(run.TrainingRun[GRPOConfig]):
         advantages = group_advantages(rewards, config.normalisation).flatten()
         of_captions = advantages
         if config.credit == "span":
-            seen = torch.tensor([[float(rollout.judged.a_p) for rollout in group] for group in groups])
+            credit = parse_reward("a_p")
+            seen = torch.tensor([[credit(rollout.judged) for rollout in group] for group in groups])
             of_captions = group_advantages(seen, config.normalisation).flatten()
         lengths = torch.tensor([float(len(rollout.ids)) for rollout in rollouts])
         weights = token_weights(lengths, config.normalisation, config.max_new_tokens)

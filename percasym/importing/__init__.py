@@ -24,7 +24,7 @@ from percasym.importing.found import COLUMNS, Found, Unreadable
 from percasym.importing.sources import open_source
 from percasym.importing.verification import verify
 from percasym.judgement import Score
-from percasym.puzzles import Puzzle
+from percasym.puzzles import Task
 
 SHOWN = 5  # lines of each list that a report keeps
 
@@ -42,9 +42,9 @@ class SplitReport:
     responses: int = 0
     right: int = 0
     """Responses whose answer is right: the `a` of `judgement.Score`."""
-    right_caption: int = 0
-    """Responses whose caption is right: its `a_p`."""
-    both: int = 0
+    right_caption: int | None = None
+    """Responses whose caption is right: its `a_p`. None where no item has a p*."""
+    both: int | None = None
     incomplete: int = 0
     """Responses without a caption or without an answer."""
 
@@ -52,8 +52,9 @@ class SplitReport:
         """Add one response."""
         self.responses += 1
         self.right += judged.a
-        self.right_caption += judged.a_p
-        self.both += judged.a and judged.a_p
+        if judged.a_p is not None:
+            self.right_caption = (self.right_caption or 0) + judged.a_p
+            self.both = (self.both or 0) + (judged.a and judged.a_p)
         self.incomplete += not judged.complete
 
 
@@ -76,7 +77,7 @@ class ImportReport:
 def import_dataset(
     source: str,
     out: str | Path,
-    told: Puzzle[Any] | None = None,
+    told: Task[Any] | None = None,
     progress: Callable[[Any], Any] = lambda row: row,
 ) -> ImportReport:
     """Write the data set `source`, an id of the Hub or a folder, as one of ours into the new folder `out`.
@@ -101,7 +102,7 @@ def import_dataset(
 class _Importer:
     """Verifies the rows of one split after the other."""
 
-    def __init__(self, folder: Path, source: str, told: Puzzle[Any] | None) -> None:
+    def __init__(self, folder: Path, source: str, told: Task[Any] | None) -> None:
         self.folder, self.source, self.told = folder, source, told
         self.report = ImportReport()
         self.seen: dict[bytes, tuple[str, int]] = {}

@@ -48,7 +48,7 @@ def write_import_card(folder: Path, source: str, report: "ImportReport") -> None
         version=__version__,
         splits="\n".join(
             f"| {split} | {found.rows} | {found.rejected} | {found.equal} | {found.redrawn} | "
-            f"{found.responses} | {found.right} | {found.right_caption} | {found.both} |"
+            f"{found.responses} | {found.right} | {_count(found.right_caption)} | {_count(found.both)} |"
             for split, found in report.splits.items()
         ),
         repeats=(
@@ -58,3 +58,7 @@ def write_import_card(folder: Path, source: str, report: "ImportReport") -> None
         ),
     )
     card.save(path)
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else str(number)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from percasym.errors import PercasymError
-from percasym.puzzles import Puzzle, load_puzzle
+from percasym.puzzles import Puzzle, Task, load_puzzle
 from percasym.puzzles.chromatic import MOST_VERTICES
 from percasym.puzzles.graph_coloring import GraphConfig
 from percasym.puzzles.graph_image import smallest_side
@@ -18,7 +18,7 @@ IMPROPER = {
 }
 
 
-def read_puzzle(ground_truth: str, told: Puzzle[Any] | None) -> tuple[Puzzle[Any], Any]:
+def read_puzzle(ground_truth: str, told: Task[Any] | None) -> tuple[Task[Any], Any]:
     """The family, set up for this puzzle, and the puzzle itself.
 
     A list of rows is a Sudoku, whose boxes are those with which it has one solution; an object with "v" is a
@@ -28,7 +28,7 @@ def read_puzzle(ground_truth: str, told: Puzzle[Any] | None) -> tuple[Puzzle[Any
         PercasymError: no ground truth of these families, or of `told`; a wrong chromatic number; a Sudoku
             without a solution, with several, or that could have boxes of two shapes.
     """
-    found: list[tuple[Puzzle[Any], Any]] = []
+    found: list[tuple[Task[Any], Any]] = []
     reasons: list[str] = []
     for puzzle in [told] if told else _candidates(ground_truth):
         try:

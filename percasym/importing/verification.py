@@ -12,7 +12,8 @@ from percasym.importing.found import LARGEST_IMAGE
 from percasym.importing.recognition import read_puzzle
 from percasym.judgement import Score, score
 from percasym.placeholders import OF_MODELS, placeholder
-from percasym.puzzles import Puzzle, spec
+from percasym.puzzles import Task, spec
+from percasym.seeding import digest
 
 LONGEST_TEXT = 1 << 20  # characters
 THINNEST = 200  # times as long as wide, or as wide as long, is what Qwen's processor refuses
@@ -23,12 +24,13 @@ class Verified(NamedTuple):
 
     row: Row
     instance: str
-    """The puzzle in canonical form: the same for the same puzzle, however its ground truth is written."""
+    """The puzzle in canonical form: the same for the same puzzle, however its ground truth is written. Of a
+    task without a p* what stands for query and image."""
     score: Score | None
     """What the response is worth, if there is one."""
 
 
-def verify(values: Mapping[str, Any], split: str, number: int, told: Puzzle[Any] | None) -> Verified:
+def verify(values: Mapping[str, Any], split: str, number: int, told: Task[Any] | None) -> Verified:
     """The row that `values` make, with `query`, `ground_truth` and `response` as they stand there.
 
     A ground truth that is a JSON value, not a text, is written as one. An image that not all programs would
@@ -67,9 +69,10 @@ def verify(values: Mapping[str, Any], split: str, number: int, told: Puzzle[Any]
         "prefix": "",
         "response": response,
     }
+    shown = puzzle.ground_truth(instance) if puzzle.has_perception else digest(query, image.hex())
     return Verified(
         row,
-        f"{puzzle.name} {puzzle.ground_truth(instance)}",
+        f"{puzzle.name} {shown}",
         score(puzzle, instance, response) if response else None,
     )
 

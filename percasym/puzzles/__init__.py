@@ -1,7 +1,7 @@
 """What the model sees and solves: one file per puzzle, one small interface."""
 
-from percasym.puzzles.base import SPLITS, Credit, Item, Puzzle, PuzzleConfig, Split, Thought
-from percasym.puzzles.registry import load_puzzle, load_spec, spec
+from percasym.puzzles.base import SPLITS, Credit, Item, Puzzle, PuzzleConfig, Split, Task, Thought
+from percasym.puzzles.registry import load_puzzle, load_spec, load_task, spec
 
 __all__ = [
     "SPLITS",
@@ -10,8 +10,10 @@ __all__ = [
     "Puzzle",
     "PuzzleConfig",
     "Split",
+    "Task",
     "Thought",
     "load_puzzle",
     "load_spec",
+    "load_task",
     "spec",
 ]

@@ -1,6 +1,7 @@
-"""What a puzzle family is: an image with one canonical text p*, and answers that can be verified.
+"""What is asked about an image, and what else a puzzle family can do.
 
-A family is one subclass of `Puzzle`. Instances are plain frozen data; everything that is done with one
+A `Task` asks about an item and verifies an answer. A `Puzzle` is a task whose image has one canonical text
+p*, and which draws its items itself. Instances are plain frozen data; everything that is done with one
 (drawing it, describing it, scoring a description or an answer) is a method of the family, so scoring needs
 nothing but an instance and a text. docs/puzzles.md shows a complete small family.
 """
@@ -43,15 +44,19 @@ class Thought(NamedTuple):
 Facts = dict[tuple[int, int], str]
 
 
-class PuzzleConfig(BaseModel):
+class TaskConfig(BaseModel):
+    """What a task can be asked for: nothing, if its family does not say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PuzzleConfig(TaskConfig):
     """What every family can be asked for; a family adds its own knobs of size and difficulty.
 
     `text`, `style` and `side` say how an instance is written and drawn; all other fields say which instances
     there are. Only the latter name the random stream of an item, so the same instances can be had in several
     styles.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: Literal["json", "cells"] = Field(
         "json", description="How p*, query and answer are written: as in the paper, or word by word."
@@ -80,21 +85,108 @@ class Item(Generic[InstanceT]):
     instance: InstanceT
 
 
-class Puzzle(ABC, Generic[InstanceT]):
-    """A puzzle family, set up by its config.
+class Task(ABC, Generic[InstanceT]):
+    """A kind of question about images, set up by its config.
+
+    Where an image has no canonical text p*, as natural ones have none, there is no a_p and no a_r: these
+    figures do not exist, and a response needs no caption.
 
     Attributes:
         name: of the family; the first word of its items' ids.
         Config: the class of its config.
-        address: the name by which `load_puzzle` finds the family again.
+        has_perception: whether there is a p*.
+        address: the name by which `load_task` finds the family again.
     """
 
     name: ClassVar[str]
-    Config: ClassVar[type[PuzzleConfig]] = PuzzleConfig
+    Config: ClassVar[type[TaskConfig]] = TaskConfig
+    has_perception: ClassVar[bool] = False
 
-    def __init__(self, config: PuzzleConfig) -> None:
+    def __init__(self, config: TaskConfig) -> None:
         self.config: Any = config
         self.address = self.name
+
+    @abstractmethod
+    def ground_truth(self, instance: InstanceT) -> str:
+        """The instance as one line of JSON, as a data set stores it."""
+
+    @abstractmethod
+    def read_ground_truth(self, text: str) -> InstanceT:
+        """The instance that `ground_truth` wrote.
+
+        Raises:
+            PercasymError: a text that is not such a line.
+        """
+
+    def read_answer(self, text: str, instance: InstanceT) -> Any | None:
+        """What `text` answers to `instance`; None for a text that does not have the shape of an answer.
+
+        A wrong answer is read as well as a right one. Never raises, and takes time linear in the text. A
+        family that does not say takes any text but an empty one for an answer.
+        """
+        return text.strip() or None
+
+    @abstractmethod
+    def score_answer(self, instance: InstanceT, text: str) -> Credit:
+        """How well `text` answers `instance`, by verification: any right answer is as good as `answer`."""
+
+    def difficulty(self, instance: InstanceT) -> int:
+        """How much there is to do, for tables by difficulty; 0 from a family that does not say."""
+        return 0
+
+    def is_possible(self, described: InstanceT) -> bool:
+        """Whether an instance can be asked about at all."""
+        return True
+
+    def perception(self, instance: InstanceT) -> str:
+        """p*: the canonical description of what the image shows; "" where there is none."""
+        return ""
+
+    def read_perception(self, text: str, instance: InstanceT) -> InstanceT | None:
+        """The instance that a caption describes, in either format; None for a text that describes none.
+
+        What the query already says (the number of vertices, the size of the grid) is that of `instance`.
+        Never raises, whatever the text, and takes time linear in it; so do the methods that score.
+        """
+        return None
+
+    def describes(self, text: str, instance: InstanceT) -> bool:
+        """Whether a puzzle can be read from a caption at all, be it `instance` or not."""
+        return self.read_perception(text, instance) is not None
+
+    def score_perception(self, instance: InstanceT, text: str) -> Credit:
+        """How well `text` describes `instance`: exact where `read_perception` reads the same puzzle.
+
+        Partial credit is for a family to give.
+        """
+        exact = self.read_perception(text, instance) == instance
+        return Credit(exact, float(exact))
+
+    def answers_caption(self, instance: InstanceT, caption: str, text: str) -> bool:
+        """Whether `text` is a right answer to the puzzle that `caption` describes, be it `instance` or not.
+
+        A family whose described puzzles take long to solve may know an answer's worth without solving them.
+        """
+        described = self.read_perception(caption, instance)
+        return described is not None and self.score_answer(described, text).exact
+
+    def facts(self, instance: InstanceT) -> Facts:
+        """What the image shows, one by one: a value at each (row, column), counted from 0.
+
+        Of them the map of misreadings is made. Empty from a family that does not say.
+        """
+        return {}
+
+    def fact_rows(self, instance: InstanceT) -> list[str]:
+        """What a person calls the rows of `facts`."""
+        return [str(row) for row in range(1 + max((row for row, _ in self.facts(instance)), default=-1))]
+
+
+class Puzzle(Task[InstanceT]):
+    """A puzzle family: a task with a p*, whose items are drawn, solved and reasoned about here."""
+
+    Config: ClassVar[type[PuzzleConfig]] = PuzzleConfig
+    has_perception: ClassVar[bool] = True
 
     @abstractmethod
     def generate(self, rng: random.Random) -> InstanceT:
@@ -151,18 +243,6 @@ class Puzzle(ABC, Generic[InstanceT]):
         """A right answer: the solver's own, always the same."""
 
     @abstractmethod
-    def ground_truth(self, instance: InstanceT) -> str:
-        """The instance as one line of JSON, as a data set stores it."""
-
-    @abstractmethod
-    def read_ground_truth(self, text: str) -> InstanceT:
-        """The instance that `ground_truth` wrote.
-
-        Raises:
-            PercasymError: a text that is not such a line.
-        """
-
-    @abstractmethod
     def solve(self, instance: InstanceT) -> Any | None:
         """A solution of `instance`, which may be one that a caption describes; None where there is none."""
 
@@ -177,53 +257,6 @@ class Puzzle(ABC, Generic[InstanceT]):
         What the query already says (the number of vertices, the size of the grid) is that of `instance`.
         Never raises, whatever the text, and takes time linear in it; so do the two methods that score.
         """
-
-    def describes(self, text: str, instance: InstanceT) -> bool:
-        """Whether a puzzle can be read from a caption at all, be it `instance` or not."""
-        return self.read_perception(text, instance) is not None
-
-    def score_perception(self, instance: InstanceT, text: str) -> Credit:
-        """How well `text` describes `instance`: exact where `read_perception` reads the same puzzle.
-
-        Partial credit is for a family to give.
-        """
-        exact = self.read_perception(text, instance) == instance
-        return Credit(exact, float(exact))
-
-    def read_answer(self, text: str, instance: InstanceT) -> Any | None:
-        """What `text` answers to `instance`; None for a text that does not have the shape of an answer.
-
-        A wrong answer is read as well as a right one. Never raises, and takes time linear in the text. A
-        family that does not say takes any text but an empty one for an answer.
-        """
-        return text.strip() or None
-
-    @abstractmethod
-    def score_answer(self, instance: InstanceT, text: str) -> Credit:
-        """How well `text` answers `instance`, by verification: any right answer is as good as `answer`."""
-
-    def answers_caption(self, instance: InstanceT, caption: str, text: str) -> bool:
-        """Whether `text` is a right answer to the puzzle that `caption` describes, be it `instance` or not.
-
-        A family whose described puzzles take long to solve may know an answer's worth without solving them.
-        """
-        described = self.read_perception(caption, instance)
-        return described is not None and self.score_answer(described, text).exact
-
-    def facts(self, instance: InstanceT) -> Facts:
-        """What the image shows, one by one: a value at each (row, column), counted from 0.
-
-        Of them the map of misreadings is made. Empty from a family that does not say.
-        """
-        return {}
-
-    def fact_rows(self, instance: InstanceT) -> list[str]:
-        """What a person calls the rows of `facts`."""
-        return [str(row) for row in range(1 + max((row for row, _ in self.facts(instance)), default=-1))]
-
-    def difficulty(self, instance: InstanceT) -> int:
-        """How much there is to do, for tables by difficulty; 0 from a family that does not say."""
-        return 0
 
     def reasoning(self, instance: InstanceT, rng: random.Random, words: int, detours: float) -> Thought:
         """A chain of thought of about `words` words, and its answer.

@@ -1,4 +1,4 @@
-"""Puzzles by name: built in, installed, or in a file of the user's."""
+"""Puzzles and other tasks by name: built in, installed, or in a file of the user's."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from percasym.errors import PercasymError
 from percasym.extensions import load_class
-from percasym.puzzles.base import Puzzle, PuzzleConfig
+from percasym.puzzles.base import Puzzle, Task, TaskConfig
 from percasym.puzzles.graph_coloring import GraphColoringPuzzle
 from percasym.puzzles.sudoku import SudokuPuzzle
 
@@ -23,7 +23,16 @@ ALLOWED_FILES = "PERCASYM_PUZZLE_FILES"  # environment variable: the names of pu
 
 
 def load_puzzle(name: str, config: Mapping[str, Any] | None = None) -> Puzzle[Any]:
-    """The puzzle called `name`, set up by `config`.
+    """The puzzle called `name`, set up by `config`; see `load_task`.
+
+    Raises:
+        PercasymError: as `load_task`, or it is no puzzle.
+    """
+    return drawn(load_task(name, config))
+
+
+def load_task(name: str, config: Mapping[str, Any] | None = None) -> Task[Any]:
+    """The puzzle, or other task, called `name`, set up by `config`.
 
     `name` is "sudoku", "graph_coloring", an entry point of an installed package in the group
     `percasym.puzzles`, or "path/to/file.py:Class". To name a file is to consent that it is run, here and,
@@ -31,35 +40,46 @@ def load_puzzle(name: str, config: Mapping[str, Any] | None = None) -> Puzzle[An
     PERCASYM_PUZZLE_FILES).
 
     Raises:
-        PercasymError: an unknown name, a file or class that is no puzzle, or a config out of range.
+        PercasymError: an unknown name, a file or class that is no task, or a config out of range.
     """
     family = _family(name)
     try:
-        puzzle = family(family.Config.model_validate(config or {}))
+        task = family(family.Config.model_validate(config or {}))
     except ValidationError as error:
         raise PercasymError(f"puzzle {name}: {_in_one_line(error)}") from None
-    puzzle.address = name
-    return puzzle
+    task.address = name
+    return task
 
 
-def puzzle_config(name: str) -> type[PuzzleConfig]:
-    """What the puzzle called `name` can be asked for.
+def drawn(task: Task[Any]) -> Puzzle[Any]:
+    """`task`, if it is a puzzle, whose items can be drawn.
 
     Raises:
-        PercasymError: as `load_puzzle`.
+        PercasymError: it is none.
+    """
+    if not isinstance(task, Puzzle):
+        raise PercasymError(f"{task.address} draws no items: it is for data that there are (data=FOLDER)")
+    return task
+
+
+def task_config(name: str) -> type[TaskConfig]:
+    """What the puzzle, or other task, called `name` can be asked for.
+
+    Raises:
+        PercasymError: as `load_task`.
     """
     return _family(name).Config
 
 
-def spec(puzzle: Puzzle[Any]) -> str:
-    """`puzzle` as one line of JSON for `load_spec`: the column `puzzle` of a data set."""
-    config = puzzle.config.model_dump(mode="json")
-    return json.dumps({"name": puzzle.address, "config": config}, sort_keys=True)
+def spec(task: Task[Any]) -> str:
+    """`task` as one line of JSON for `load_spec`: the column `puzzle` of a data set."""
+    config = task.config.model_dump(mode="json")
+    return json.dumps({"name": task.address, "config": config}, sort_keys=True)
 
 
 @lru_cache(maxsize=256)
-def load_spec(text: str) -> Puzzle[Any]:
-    """The puzzle that `spec` wrote.
+def load_spec(text: str) -> Task[Any]:
+    """The task that `spec` wrote.
 
     A data set may come from anywhere, so a file that it names is run only if the user has named that file
     too: to `load_puzzle`, in this process or the one that started it, or in the variable
@@ -78,15 +98,15 @@ def load_spec(text: str) -> Puzzle[Any]:
                 raise PercasymError(
                     f"the data set asks to run {name}: set {ALLOWED_FILES}={name} to allow it"
                 )
-            return load_puzzle(name, config)
+            return load_task(name, config)
     raise PercasymError(f"no JSON of a puzzle's name and config: {text[:60]!r}")
 
 
-def _family(name: str) -> type[Puzzle[Any]]:
+def _family(name: str) -> type[Task[Any]]:
     if name in BUILT_IN:
         return BUILT_IN[name]
     if _is_file(name):
-        family = load_class(name, Puzzle)
+        family = load_class(name, Task)
         _allow_file(name)
         return _whole(name, family)
     installed = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
@@ -97,8 +117,8 @@ def _family(name: str) -> type[Puzzle[Any]]:
         found = installed[name].load()
     except Exception as error:
         raise PercasymError(f"the installed puzzle {name} fails on import: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, Puzzle)):
-        raise PercasymError(f"the installed {name} is no subclass of percasym.puzzles.Puzzle")
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise PercasymError(f"the installed {name} is no subclass of percasym.puzzles.Task")
     return _whole(name, found)
 
 
@@ -116,7 +136,7 @@ def _allow_file(name: str) -> None:
         os.environ[ALLOWED_FILES] = ",".join([*allowed, name])
 
 
-def _whole(name: str, family: type[Puzzle[Any]]) -> type[Puzzle[Any]]:
+def _whole(name: str, family: type[Task[Any]]) -> type[Task[Any]]:
     missing = sorted(family.__abstractmethods__)
     if missing:
         raise PercasymError(f"{name} lacks {', '.join(missing)}: see docs/puzzles.md")

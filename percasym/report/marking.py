@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from math import cos, pi, sin
 from typing import Any, Literal
 
-from percasym.puzzles import Puzzle
+from percasym.puzzles import Task
 from percasym.puzzles.base import Facts
 from percasym.puzzles.graph_coloring import EDGE, Graph
 from percasym.puzzles.sudoku import NO_DIGIT, Sudoku
@@ -51,7 +51,7 @@ class Marked:
     words: Sequence[tuple[State, str]] = field(default=())
 
 
-def mark(puzzle: Puzzle[Any], true: Any, read: Any | None, perception: str, caption: str) -> Marked:
+def mark(puzzle: Task[Any], true: Any, read: Any | None, perception: str, caption: str) -> Marked:
     """Mark a caption of the instance `true`.
 
     Args:

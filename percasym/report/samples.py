@@ -119,14 +119,16 @@ def read_samples(
                 for model in shown
                 if id in model.rows
             ],
-            verdicts=[(model.label, str(model.rows[id]["cause"])) for model in judged if id in model.rows],
+            verdicts=[
+                (model.label, model.rows[id]["cause"] or "wrong") for model in judged if id in model.rows
+            ],
         )
 
 
 def _reply(label: str, row: Row, puzzle: Any, instance: Any, longest: int) -> Reply:
     response = read_response(puzzle, instance, row["text"])
     caption = None
-    if response.caption is not None:
+    if response.caption is not None and puzzle.has_perception:
         read = puzzle.read_perception(response.caption, instance)
         caption = mark(
             puzzle, instance, read, puzzle.perception(instance), response.caption[:_LONGEST_CAPTION]
@@ -134,7 +136,7 @@ def _reply(label: str, row: Row, puzzle: Any, instance: Any, longest: int) -> Re
     reasoning = response.reasoning
     return Reply(
         label=label,
-        outcome=str(row["cause"]),
+        outcome=row["cause"] or "wrong",
         caption=caption,
         reasoning=reasoning if len(reasoning) <= longest else reasoning[:longest] + " …",
         answer=None if response.answer is None else response.answer[:longest],

@@ -17,8 +17,8 @@ def validate(config: TrainingConfig, model: PreTrainedModel, processor: Processo
     """The figures, greedy, and the number of items `n`; leaves the model as it was."""
     responses = _responses(config, model, processor, range(config.validation_items), MODES)
     summary = summarise(responses)
-    figures = {name: summary[name].value for name in ("a", "a_p", "a_p_partial", "a_r")}
-    return {**figures, "n": summary["a"].n}
+    found = {name: summary[name] for name in ("a", "a_p", "a_p_partial", "a_r")}
+    return {**{name: one.value for name, one in found.items() if one}, "n": summary["a"].n}
 
 
 def reasoning(

@@ -26,8 +26,7 @@ def test_what_was_found_is_told(source: Path, tmp_path: Path, capfd: pytest.Capt
     assert (code, err) == (0, "")
     assert told.splitlines() == [
         "test: 2 rows, no responses",
-        "train_sft: 5 rows, 5 responses: 2 right, 4 with the right caption, 2 both, "
-        "1 without caption or answer",
+        "train_sft: 5 rows, 5 responses: 2 right, 4 with the right caption, 2 both, 1 incomplete",
         f"warning: rows whose puzzle is in another split too: 2, see {out}/repeated.jsonl",
         "  train_sft row 0: test row 0",
         "  train_sft row 1: test row 0",

@@ -115,12 +115,13 @@ def test_a_cancelled_run_leaves_no_process_behind(studied: Running) -> None:
         found = []
         for process in psutil.Process(studied.process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                if "percasym.sft" in process.cmdline() or "prefect.flow_engine" in process.cmdline():
+                line = " ".join(process.cmdline())
+                if "percasym.sft" in line or "prefect.flow_engine" in line:
                     found.append(process)
         return found
 
     deadline = time.monotonic() + 300
-    while not any("percasym.sft" in process.cmdline() for process in working()):
+    while not any("percasym.sft" in " ".join(process.cmdline()) for process in working()):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     studied.api("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
