@@ -18,8 +18,8 @@ the thoughts, the less perception counts. NGDiff (arXiv 2410.22086) takes lam = 
 the gradients of the two losses, so that neither outweighs the other.
 
 On 200 test puzzles, in %, with 95 % intervals over them (seed 0, 240 steps, each run 98 s of CPU time on one
-core of an Intel Xeon; a is the share of right answers, a_p of right captions, a_r of right answers after a
-right caption):
+core of a busy Intel Xeon; a is the share of right answers, a_p of right captions, a_r of right answers after
+a right caption):
 
                            a                  a_p                  a_r
     token_mean   11.0 [7.4, 16.1]    70.5 [63.8, 76.4]     13.0 [9.0, 18.4]
