@@ -11,6 +11,7 @@ import typer
 
 from flows.console import bar, progress_bar, quieten, show
 from percasym.engines import LONGEST
+from percasym.errors import PercasymError
 
 commands = typer.Typer()
 
@@ -175,7 +176,10 @@ def coupling(
     from percasym.diagnostics.coupling import read_groups
     from percasym.metrics import as_json as jsonable
 
-    found = jsonable(correlate(group for groups in read_groups(rollouts).values() for group in groups))
+    groups = [group for groups in read_groups(rollouts).values() for group in groups]
+    if not groups:
+        raise PercasymError(f"{rollouts}: its items have no p*, so no caption is right or wrong")
+    found = jsonable(correlate(groups))
     from percasym.tables import coupling_tables
 
     show(found, as_json, coupling_tables)

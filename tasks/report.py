@@ -36,7 +36,7 @@ def report(
             models=model_records(results, trainings, starts, best),
             dataset=data,
             split="test",
-            stand_ins=stand_ins(config),
+            stand_ins=stand_ins(config, distillation["teacher"]),
             config=flat(config),
             facts=facts(distillation),
             sweep=sweep_points(results),
@@ -47,16 +47,24 @@ def report(
     show_figures(work.folder / "figures")
 
 
-def stand_ins(config: Experiment) -> list[str]:
-    """What in this study stands in for something else."""
-    told = [
-        "The teacher is a solver that writes its search down, in place of a language model such as Qwen3-32B."
-    ]
+def stand_ins(config: Experiment, teacher: str) -> list[str]:
+    """What in this study stands in for something else.
+
+    Args:
+        teacher: who wrote the responses, as the distillation's report says.
+    """
+    told = []
     if not config.model:
-        told.insert(
-            0,
+        told.append(
             f"The model is a miniature with the architecture {config.miniature.architecture}, trained from "
-            "nothing. Its numbers are evidence about the mechanism, not about any released model.",
+            "nothing. Its numbers are evidence about the mechanism, not about any released model."
+        )
+    from percasym.distillation import SolverTeacher
+
+    if teacher == SolverTeacher.name:
+        told.append(
+            "The teacher is a solver that writes its search down, in place of a language model such as "
+            "Qwen3-32B."
         )
     return told
 

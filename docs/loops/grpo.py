@@ -28,7 +28,8 @@ a right caption):
     outcome              26.0 [20.4, 32.5]     6.5 [3.8, 10.8]   31.0 [25.0, 37.7]
     perception_aware:0.5 30.5 [24.5, 37.2]    14.0 [9.9, 19.5]   37.5 [31.1, 44.4]
 
-That is one seed and a few steps: what holds over seeds is in README.md.
+These are no findings: one seed, a few steps, settings chosen on runs of this seed because something happens
+in them. What holds over seeds is in docs/results.md.
 
 Stand-ins, as all this is to run on a laptop: the model is a Qwen3-VL of half a million parameters, made from
 random weights; without --model it first learns for a minute from a solver that writes its search down.
@@ -60,8 +61,9 @@ from percasym.grpo.losses import TokenLogProbabilities, divergence, policy_loss
 from percasym.grpo.rollouts import micro_batch, roll_out
 from percasym.images import open_image
 from percasym.metrics import Estimate, summarise
+from percasym.miniature import TinyConfig
 from percasym.models import load
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.rewards import parse_reward
 from percasym.sft.config import SFTConfig

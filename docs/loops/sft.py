@@ -25,8 +25,9 @@ a right caption):
     token_mean   11.0 [7.4, 16.1]    70.5 [63.8, 76.4]     13.0 [9.0, 18.4]
     ngdiff      84.5 [78.8, 88.9]    99.0 [96.4, 99.7]    84.5 [78.8, 88.9]
 
-That is one seed, and how soon a model this small finds out how to read or to look a cell up is luck: what
-holds over seeds is in README.md.
+These are no findings: one seed, settings that were chosen on runs of this seed because both abilities move
+in them, and luck in how soon a model this small finds out how to read: on clearer images the token mean was
+ahead. What holds over seeds is in docs/results.md.
 
 Stand-ins, as all this is to run on a laptop: the model is a Qwen3-VL of half a million parameters that begins
 from random weights, and the teacher is a solver that writes its search down. What `percasym study` adds to
@@ -55,9 +56,10 @@ from percasym.engines.transformers import TransformersEngine
 from percasym.evaluation import evaluate
 from percasym.images import open_image
 from percasym.metrics import Estimate, summarise
+from percasym.miniature import TinyConfig
 from percasym.models import load
 from percasym.models.prompting import Sample, assistant_text, encode
-from percasym.models.tiny import TinyConfig, build_tiny
+from percasym.models.tiny import build_tiny
 from percasym.puzzles import load_puzzle
 from percasym.response import perception_mask
 from percasym.sft.losses import TokenLosses

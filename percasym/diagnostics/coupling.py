@@ -113,16 +113,20 @@ class CouplingWindow(TypedDict):
 def read_groups(path: Path) -> dict[int, list[list[dict[str, Any]]]]:
     """The groups of each step in a file of JSON lines with step, id, a, a_p and a_own, as GRPO writes it.
 
-    Lines without a step are of step 0, so any grouped rollouts can be read.
+    Lines without a step are of step 0, so any grouped rollouts can be read. Those of items without a p*,
+    whose a_p is null, are left out.
 
     Raises:
         PercasymError: the file cannot be read, or a line lacks one of these.
     """
     steps: dict[int, dict[str, list[dict[str, Any]]]] = {}
+    number = 0
     try:
         with path.open() as file:
             for number, line in enumerate(file, 1):  # noqa: B007 - told in the error
                 row = json.loads(line)
+                if row["a_p"] is None:
+                    continue
                 outcome = {key: float(row[key]) for key in ("a", *SKILLS)}
                 steps.setdefault(int(row.get("step", 0)), {}).setdefault(str(row["id"]), []).append(outcome)
     except OSError as error:
@@ -131,14 +135,14 @@ def read_groups(path: Path) -> dict[int, list[list[dict[str, Any]]]]:
         raise PercasymError(
             f"{path}, line {number}: write an object with id, a, a_p and a_own on each line ({error})"
         ) from error
-    if not steps:
+    if not number:
         raise PercasymError(f"{path} holds no rollouts")
     return {step: list(groups.values()) for step, groups in sorted(steps.items())}
 
 
 def coupling_over_steps(groups: Mapping[int, list[list[dict[str, Any]]]]) -> list[CouplingWindow]:
     """The coupling of up to `WINDOWS` parts of a training, of about equally many steps each."""
-    parts = np.array_split(list(groups), min(WINDOWS, len(groups)))
+    parts = np.array_split(list(groups), min(WINDOWS, len(groups))) if groups else []
     return [
         CouplingWindow(
             first=int(part[0]),

@@ -148,6 +148,9 @@ def _diagnose_model(
     skills = [(row["a"], bool(row["a_p"]), oracle[row["id"]]["a"]) for row in own if row["id"] in oracle]
     gaps, base_gaps = _gaps(rows), {} if base is None or model.kind == "base" else _gaps(base)
     common = [id for id in gaps if id in base_gaps]
+    coupled = model.rollouts and [
+        as_json(window) for window in coupling_over_steps(read_groups(model.rollouts))
+    ]
     linked: Association | None = association(*zip(*skills, strict=True)) if skills else None
     return ModelDiagnosis(
         label=model.label,
@@ -163,9 +166,7 @@ def _diagnose_model(
         misreadings=misreadings(_pairs(own, instances)),
         shares=shares(read_training(model.training)) if model.training and model.kind == "sft" else None,
         start=model.start,
-        coupling=[as_json(window) for window in coupling_over_steps(read_groups(model.rollouts))]
-        if model.rollouts
-        else None,
+        coupling=coupled or None,
     )
 
 

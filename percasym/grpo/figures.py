@@ -11,17 +11,21 @@ from percasym.judgement import FIELDS
 
 
 def step_figures(groups: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float]:
-    """Means of the reward and of every field, lengths, and the coupling.
+    """Means of the reward and of every field, lengths, and the coupling; nan for what items without a p* do
+    not have.
 
     Args:
         groups: the records (`Rollout.record`) of the responses to each item.
     """
     records = [record for group in groups for record in group]
-    figures = {
-        name: float(np.mean([record[name] for record in records]))
-        for name in ("reward", "surrogate", *FIELDS, "tokens", "truncated")
-    }
-    found = coupling(groups, resamples=0)
+    figures = {}
+    for name in ("reward", "surrogate", *FIELDS, "tokens", "truncated"):
+        values = [record[name] for record in records if record[name] is not None]
+        figures[name] = float(np.mean(values)) if values else nan
+    described = [group for group in groups if all(record["a_p"] is not None for record in group)]
+    if not described:
+        return figures
+    found = coupling(described, resamples=0)
     for skill in SKILLS:
         pooled, within = found[skill]["pooled"], found[skill]["within"]
         figures[f"r_{skill}"] = pooled.value if pooled else nan

@@ -41,11 +41,11 @@ _WITH_NUMBERS = 6
 
 
 def causes(diagnosis: Diagnosis) -> Figure:
-    """Every item once, in one bar a model: right, right on a wrong caption, or why it is wrong."""
+    """Every item once, in one bar a model: right, right on a wrong caption, or why it is wrong, if known."""
     models = diagnosis["models"].values()
     figure, (ax,) = new_figure(0.8 + 0.3 * len(models))
     for row, model in enumerate(models):
-        total, left = sum(model["outcomes"].values()), 0.0
+        total, left = model["summary"]["a"]["n"], 0.0
         for outcome, fill in FILLS.items():
             width = 100 * model["outcomes"].get(outcome, 0) / total
             ax.barh(row, width, left=left, height=0.68, **BORDER, **fill)
@@ -104,12 +104,15 @@ def associations(diagnosis: Diagnosis) -> Figure | None:
     return figure
 
 
-def caption_credit(diagnosis: Diagnosis) -> Figure:
-    """The share of captions with at least so much partial credit, one line a model."""
+def caption_credit(diagnosis: Diagnosis) -> Figure | None:
+    """The share of captions with at least so much partial credit, one line a model; None without a p*."""
+    if not any(model["caption_credit"] for model in diagnosis["models"].values()):
+        return None
     figure, (ax,) = new_figure(2.6, width=4.6)
     labels, ends, left = [], [], 0.9
     for name, look in model_looks(diagnosis["models"]).items():
-        counted = diagnosis["models"][name]["caption_credit"]
+        if not (counted := diagnosis["models"][name]["caption_credit"]):
+            continue
         credit, counts = (np.asarray(part, dtype=float) for part in zip(*counted, strict=True))
         at_least = 100 * counts[::-1].cumsum()[::-1] / counts.sum()
         exact = at_least[-1] if credit[-1] == 1 else 0.0
