@@ -92,6 +92,58 @@ def test_children_die_with_a_parent_that_is_killed(child: Callable[[str], str], 
     wait_until(lambda: not running(pids))
 
 
+def test_children_are_forks_of_one_process_that_knows_torch(
+    child: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = child("""
+        known = "torch" in sys.modules
+        import torch
+        said = {"parent": os.getppid(), "known": known, "threads": torch.get_num_threads()}
+        print(json.dumps({**said, "folder": os.getcwd(), "variable": os.environ.get("A_VARIABLE")}))
+    """)
+    (first,) = launch.run(name, {}, tmp_path, threads=2)
+    monkeypatch.setenv("A_VARIABLE", "x")
+    monkeypatch.chdir(tmp_path)
+    (second,) = launch.run(name, {}, tmp_path)
+    assert first["parent"] == second["parent"] != os.getpid()
+    assert first["known"]
+    assert (first["threads"], second["threads"]) == (2, 1)
+    assert (first["variable"], second["variable"]) == (None, "x")
+    assert (Path(first["folder"]), Path(second["folder"])) == (Path(__file__).parents[2], tmp_path)
+
+
+def test_children_that_fork_at_once_are_told_apart(child: Callable[[str], str], tmp_path: Path) -> None:
+    name = child("print(json.dumps({'n': config['n']})); sys.exit(config['n'] % 2)")
+    ended: dict[int, list[dict[str, int]] | None] = {}
+
+    def work(number: int) -> None:
+        try:
+            ended[number] = list(launch.run(name, {"n": number}, tmp_path / str(number)))
+        except RuntimeError:
+            ended[number] = None
+
+    with launch.slots(8):
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(24)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert ended == {number: None if number % 2 else [{"n": number}] for number in range(24)}
+
+
+def test_without_the_process_that_forks_a_child_is_ended_and_the_next_one_works(
+    child: Callable[[str], str], tmp_path: Path
+) -> None:
+    lines = launch.run(child(FAMILY), {}, tmp_path)
+    pids = next(lines)["pids"]
+    server = psutil.Process(pids[0]).ppid()
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: not running([server]))
+    lines.close()  # type: ignore[attr-defined]
+    wait_until(lambda: not running(pids))
+    assert list(launch.run(child("print(json.dumps({'n': 1}))"), {}, tmp_path)) == [{"n": 1}]
+
+
 def test_no_more_children_work_than_there_are_slots(child: Callable[[str], str], tmp_path: Path) -> None:
     name = child("""
         log = open(config["log"], "a", buffering=1)
