@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from percasym.judgement import score as score
+    from percasym.library import Study as Study
     from percasym.library import compare as compare
     from percasym.library import evaluate as evaluate
     from percasym.library import load_results as load_results
@@ -19,7 +20,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "load_puzzle": "percasym.puzzles",
     "score": "percasym.judgement",
-    **dict.fromkeys(("compare", "evaluate", "load_results", "summarise"), "percasym.library"),
+    **dict.fromkeys(("Study", "compare", "evaluate", "load_results", "summarise"), "percasym.library"),
 }
 __all__ = ["__version__", *_HOMES]
 

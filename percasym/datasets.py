@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from percasym.dataset_card import write_card
 from percasym.errors import PercasymError
-from percasym.folders import link
+from percasym.folders import link, new_file
 from percasym.images import encode_image, open_image
 from percasym.puzzles import Puzzle, spec
 from percasym.puzzles.base import Split
@@ -94,18 +94,12 @@ def write_shard(path: Path, rows: Iterable[Row]) -> None:
     Raises:
         PercasymError: a full disk or a folder that cannot be written.
     """
-    aside = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _writer(aside) as writer:
+        with new_file(path) as aside, _writer(aside) as writer:
             for group in _groups(rows):
                 writer.write_table(_table(group))
-        aside.replace(path)
-    except (OSError, pa.ArrowException) as error:
+    except pa.ArrowException as error:
         raise PercasymError(f"cannot write {path}: {_reason(error)}") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
 
 
 def gather_shards(folder: str | Path, splits: Mapping[str, Sequence[Path]]) -> None:

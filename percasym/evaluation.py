@@ -9,11 +9,9 @@ again finds its responses there and only judges them, and another one is refused
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from percasym.datasets import content_digest, read_split
 from percasym.engines import LONGEST, Completion, Engine, Request, Sampling
 from percasym.engines.config import EngineConfig, open_engine
 from percasym.errors import PercasymError
-from percasym.folders import claim
+from percasym.folders import claim, new_file, write_text
 from percasym.journal import Journal
 from percasym.judgement import score
 from percasym.metrics import Mode, Row, as_json, result_row, summarise, with_causes
@@ -157,10 +155,9 @@ def run(config: EvaluationConfig) -> Iterator[dict[str, Any]]:
     else:
         responses = yield from _respond(config, data, progress)
     rows = with_causes(_judged(responses, config))
-    with _aside(results) as path:
+    with new_file(results) as path:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, write_page_checksum=True)
-    with _aside(config.out / "summary.json") as path:
-        path.write_text(json.dumps(as_json(summarise(rows)), indent=2) + "\n")
+    write_text(config.out / "summary.json", json.dumps(as_json(summarise(rows)), indent=2) + "\n")
     (config.out / JOURNAL).unlink(missing_ok=True)
     seal(config.out)
 
@@ -220,18 +217,6 @@ def _judged(responses: Iterable[Row], config: EvaluationConfig) -> list[Row]:
                     result_row(item["id"], mode, row["text"], judged, row["tokens"], row["finish_reason"])
                 )
     return rows
-
-
-@contextmanager
-def _aside(path: Path) -> Iterator[Path]:
-    """A file that takes the place of `path` once it is written completely."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _settings(config: EvaluationConfig) -> dict[str, Any]:

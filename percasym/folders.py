@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +104,32 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_text(target: Path, text: str) -> None:
-    """Replaces a small file in one go."""
-    aside = target.with_name(f".{target.name}.writing")
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A path to write to, beside `target`: at the end that file takes the place of `target`, in one go.
+
+    After a failure `target` is as it was.
+
+    Raises:
+        PercasymError: it cannot be written.
+    """
+    aside = target.with_name(f".{target.name}{WRITING}{os.getpid()}")
     try:
-        aside.write_text(text)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
         flush(aside)
         aside.replace(target)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise PercasymError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Replaces a small file in one go; see `new_file`."""
+    with new_file(target) as aside:
+        aside.write_text(text)
 
 
 def flush(path: Path) -> None:

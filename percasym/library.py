@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from percasym import metrics
+from percasym.config import StudyConfig
 from percasym.datasets import generate_rows, read_split
 from percasym.diagnostics.records import read_results
 from percasym.engines import LONGEST, Sampling
@@ -18,6 +19,8 @@ from percasym.images import open_image
 from percasym.metrics import Mode, Row
 from percasym.puzzles import Puzzle, load_puzzle
 from percasym.puzzles.base import Split
+from percasym.runs import STUDY, evaluated, kept, names
+from percasym.tracking import Tracker, fetch, fetched
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -83,6 +86,68 @@ def load_results(where: str | Path) -> "DataFrame":
             raise PercasymError(f"there is no {path}")
         path = find_evaluations([str(where)])[0].results
     return _table(read_results(path))
+
+
+class Study:
+    """The latest finished study of a name, in the home folder that PERCASYM_HOME names (else .percasym).
+
+    Attributes:
+        name: of the study.
+        run: its MLflow run id.
+        models: what it has measured: "base", and each model of its recipes.
+    """
+
+    def __init__(self, name: str) -> None:
+        """
+        Raises:
+            PercasymError: there is no finished study of that name.
+        """
+        tracker = kept()
+        run = tracker.newest(stage=STUDY, study=name)
+        if run is None:
+            known = ", ".join(names(tracker, finished=True)) or "none"
+            raise PercasymError(f"there is no finished study called {name!r}; there are {known}")
+        self.name, self.run = name, run
+        self.models = list(evaluated(tracker.client.get_run(run)))
+
+    @property
+    def config(self) -> StudyConfig:
+        """Its settings.
+
+        Raises:
+            PercasymError: another version of percasym has written them.
+        """
+        return StudyConfig.read(Tracker.current().params(self.run), {})
+
+    def results(self, model: str) -> "DataFrame":
+        """The responses of one of its models; see `load_results`."""
+        return load_results(f"{self.name}/{model}")
+
+    def figures(self) -> "DataFrame":
+        """a, a_p and a_r of each model: a row for each model and figure that exists, with `value`, its 95 %
+        interval `low` to `high`, and `n` items."""
+        from pandas import DataFrame
+
+        rows = []
+        for model in self.models:
+            summary = summarise(self.results(model))
+            rows += [
+                {"model": model, "figure": figure, **summary[figure]._asdict()}
+                for figure in metrics.FIGURES
+                if summary[figure] is not None
+            ]
+        return DataFrame(rows).set_index(["model", "figure"])
+
+    def compare(self, first: str, second: str) -> dict[str, Any]:
+        """How the second of two of its models differs from the first; see `compare`."""
+        return compare(self.results(first), self.results(second))
+
+    @property
+    def report(self) -> Path:
+        """Its report, an HTML page."""
+        uri = Tracker.current().latest(self.name, "report")
+        assert uri is not None  # a study that has finished has one
+        return fetch(uri, fetched(uri.split("/")[-2])) / "report.html"
 
 
 def summarise(rows: "Iterable[Row] | DataFrame") -> dict[str, Any]:

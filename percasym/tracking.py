@@ -29,6 +29,7 @@ from mlflow.exceptions import MlflowException
 
 from percasym.allowed import check_artifact
 from percasym.errors import PercasymError
+from percasym.folders import new_file
 from percasym.home import Home
 from percasym.seals import Damaged, check
 
@@ -50,10 +51,8 @@ def _create(address: str) -> None:
     scheme, _, name = address.partition(":///")
     if scheme != "sqlite" or Path(name).exists():
         return
-    aside = Path(f"{name}.new")
-    aside.unlink(missing_ok=True)
-    MlflowClient(f"{scheme}:///{aside}").search_experiments()
-    aside.replace(name)
+    with new_file(Path(name)) as aside:
+        MlflowClient(f"{scheme}:///{aside}").search_experiments()
 
 
 class Tracker:

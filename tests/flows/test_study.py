@@ -17,6 +17,7 @@ from flows.reevaluate import Fell, reevaluate
 from flows.report import report
 from flows.study import Outcome, study
 from flows.sweep import sweep
+from percasym import Study
 from percasym.config import StudyConfig
 from percasym.errors import PercasymError
 from percasym.evaluation import SCHEMA
@@ -122,6 +123,18 @@ def test_a_study_ends_with_a_report_and_figures(first: Done) -> None:
         summary = json.loads(Path(path).read_text())
         assert summary["a"]["n"] == 6
         assert summary["a_r"] is not None
+
+
+def test_a_study_is_read_from_python(first: Done) -> None:
+    found = Study("tiny")
+    assert found.models == ["base", "token_mean"]
+    assert found.config == config()
+    assert found.report == Path(first.found.report)
+    summary = json.loads(Path(first.found.summaries["token_mean"]).read_text())
+    assert found.figures().loc[("token_mean", "a_r"), "value"] == summary["a_r"]["value"]
+    assert found.compare("base", "token_mean")["a"]["difference"].n == 6
+    with pytest.raises(PercasymError, match=r"no finished study called 'mine'; there are .*tiny"):
+        Study("mine")
 
 
 def test_mlflow_knows_the_study_its_stages_their_curves_and_the_models(first: Done) -> None:
@@ -241,7 +254,7 @@ def test_a_registered_model_is_measured_by_its_alias(first: Done) -> None:
 def test_a_report_is_made_again_from_what_is_there(first: Done) -> None:
     latest = run()
     assert Path(report("tiny")).read_text() == Path(latest.found.report).read_text()
-    with pytest.raises(PercasymError, match="no finished study called 'large'"):
+    with pytest.raises(PercasymError, match=r"no finished study called 'large'"):
         report("large")
 
 

@@ -4,12 +4,13 @@ verl goes on if a reward raises: the group counts as if it had not been sampled.
 to a file, at whose sight the trainer ends the run.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import nan
 from pathlib import Path
 from typing import Any
 
+from percasym.folders import write_text
 from percasym.judgement import Score, read_response, score
 from percasym.puzzles import load_spec
 from percasym.rewards import parse_reward
@@ -39,11 +40,9 @@ def compute_score(
     try:
         judged, surrogate, value = judge(solution_str, ground_truth, extra_info, reward)
     except Exception as error:
-        note = Path(f"{failures}.{os.getpid()}")
-        note.write_text(f"the reward {reward} failed at item {extra_info.get('id')}: {error}")
-        note.replace(failures)
+        write_text(Path(failures), f"the reward {reward} failed at item {extra_info.get('id')}: {error}")
         raise
-    fields = {name: float(worth) for name, worth in asdict(judged).items()}
+    fields = {name: nan if worth is None else float(worth) for name, worth in asdict(judged).items()}
     return {"score": round(value * GRID) / GRID, "surrogate": surrogate, **fields}
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from percasym.datasets import iter_split
 from percasym.errors import PercasymError
+from percasym.folders import new_file
 from percasym.images import plain_image
 from percasym.placeholders import OF_MODELS, OF_PROGRAMS, placeholder
 
@@ -29,17 +30,16 @@ def write_rows(
         PercasymError: as `iter_split`, or a row that verl cannot take: without an image, with a prefix of the
             assistant's, or with "<image>" or the like in its query.
     """
-    aside = path.with_suffix(".part")
     count, writer = 0, None
-    for chunk in _chunks(dataset, split, captions, opening):
-        table = pa.Table.from_pylist(chunk)
-        writer = writer or pq.ParquetWriter(aside, table.schema)
-        writer.write_table(table)
-        count += len(chunk)
-    if writer is None:
-        raise PercasymError(f"the split {split} of {dataset} has no rows")
-    writer.close()
-    aside.replace(path)
+    with new_file(path) as aside:
+        for chunk in _chunks(dataset, split, captions, opening):
+            table = pa.Table.from_pylist(chunk)
+            writer = writer or pq.ParquetWriter(aside, table.schema)
+            writer.write_table(table)
+            count += len(chunk)
+        if writer is None:
+            raise PercasymError(f"the split {split} of {dataset} has no rows")
+        writer.close()
     return count
 
 
