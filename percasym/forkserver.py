@@ -25,6 +25,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import IO, Any
 
+from setproctitle import getproctitle, setproctitle
+
 PRELOADED = (
     *("torch", "datasets", "percasym.models.tiny", "percasym.engines.transformers"),
     *("percasym.sft.trainer", "percasym.grpo.trainer"),
@@ -177,6 +179,7 @@ def _become_child(streams: list[int], talk: int) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     with socket.socket(fileno=int(arguments[0])) as control:
+        getproctitle()  # it finds its place only while the environment is where the system has put it
         for name in PRELOADED:
             import_module(name)
         gc.freeze()  # what is never collected is never copied for that
@@ -184,7 +187,6 @@ def main(arguments: list[str]) -> None:
     if request is None:
         return
     import torch
-    from setproctitle import setproctitle
 
     from percasym.launch import become
 

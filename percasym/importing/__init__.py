@@ -42,9 +42,9 @@ class SplitReport:
     responses: int = 0
     right: int = 0
     """Responses whose answer is right: the `a` of `judgement.Score`."""
-    right_caption: int | None = None
-    """Responses whose caption is right: its `a_p`. None where no item has a p*."""
-    both: int | None = None
+    right_caption: int | None = 0
+    """Responses whose caption is right: its `a_p`. None where an item has no p*."""
+    both: int | None = 0
     incomplete: int = 0
     """Responses without a caption or without an answer."""
 
@@ -52,9 +52,11 @@ class SplitReport:
         """Add one response."""
         self.responses += 1
         self.right += judged.a
-        if judged.a_p is not None:
-            self.right_caption = (self.right_caption or 0) + judged.a_p
-            self.both = (self.both or 0) + (judged.a and judged.a_p)
+        if judged.a_p is None or self.right_caption is None or self.both is None:
+            self.right_caption = self.both = None
+        else:
+            self.right_caption += judged.a_p
+            self.both += judged.a and judged.a_p
         self.incomplete += not judged.complete
 
 

@@ -99,6 +99,7 @@ def test_children_are_forks_of_one_process_that_knows_torch(
         known = "torch" in sys.modules
         import torch
         said = {"parent": os.getppid(), "known": known, "threads": torch.get_num_threads()}
+        said["title"] = open("/proc/self/cmdline").read()
         print(json.dumps({**said, "folder": os.getcwd(), "variable": os.environ.get("A_VARIABLE")}))
     """)
     (first,) = launch.run(name, {}, tmp_path, threads=2)
@@ -106,6 +107,7 @@ def test_children_are_forks_of_one_process_that_knows_torch(
     monkeypatch.chdir(tmp_path)
     (second,) = launch.run(name, {}, tmp_path)
     assert first["parent"] == second["parent"] != os.getpid()
+    assert f"python -m {name}" in first["title"]
     assert first["known"]
     assert (first["threads"], second["threads"]) == (2, 1)
     assert (first["variable"], second["variable"]) == (None, "x")

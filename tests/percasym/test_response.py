@@ -242,7 +242,9 @@ def test_whether_there_is_a_thought() -> None:
 @given(PLAIN, PLAIN, PLAIN)
 def test_parse_undoes_compose(caption: str, reasoning: str, answer: str) -> None:
     text = compose(caption, reasoning, answer)
-    assert parse(text) == Response(caption, reasoning, answer, (0, len(oracle_prefix(caption))), True)
+    assert parse(text) == Response(
+        caption, reasoning, answer, (0, len(oracle_prefix(caption))), well_formed=True, answer_alone=False
+    )
 
 
 @given(SOUPS | st.text())
