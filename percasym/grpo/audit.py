@@ -30,7 +30,7 @@ from percasym.folders import write_text
 from percasym.grpo.blinding import image_gains
 from percasym.grpo.config import AuditSettings
 from percasym.grpo.losses import TokenLogProbabilities
-from percasym.grpo.rollouts import Aids, as_seen, roll_out
+from percasym.grpo.rollouts import SurrogateInputs, roll_out, surrogate_group
 from percasym.metrics import as_json
 from percasym.models import load, load_processor
 from percasym.models.suitability import check_rows
@@ -104,7 +104,9 @@ def run(config: AuditConfig) -> Iterator[dict[str, Any]]:
     model, processor = load(config.model, dtype=config.precision)
     engine = TransformersEngine(model, processor, config.batch_size)
     module = TokenLogProbabilities(model)
-    aids = Aids(captioned, lambda group: image_gains(module, processor, group, config.micro_batch_size))
+    inputs = SurrogateInputs(
+        captioned, lambda group: image_gains(module, processor, group, config.micro_batch_size)
+    )
     seed = int(digest("audit", config.seed)[:15], 16)
     sampling = Sampling(temperature=1.0, max_tokens=config.max_new_tokens, seed=seed)
     groups: list[list[dict[str, Any]]] = []
@@ -114,7 +116,7 @@ def run(config: AuditConfig) -> Iterator[dict[str, Any]]:
         for row, group in zip(
             some, roll_out(engine, some, config.group_size, sampling, parse_reward("a")), strict=True
         ):
-            seen = as_seen(group, row, aids)
+            seen = surrogate_group(group, row, inputs)
             values = {}
             for name in names:
                 began = time.perf_counter()

@@ -17,7 +17,7 @@ from percasym.models.prompting import Sample, assistant_text, encode, thought_op
 from percasym.puzzles.registry import load_spec
 from percasym.response import Span, continued
 from percasym.rewards import Reward
-from percasym.surrogates import Group as Seen
+from percasym.surrogates import Group as SurrogateGroup
 from percasym.surrogates import surrogate_values
 from percasym.training.batches import MicroBatch
 
@@ -65,7 +65,7 @@ Group = list[Rollout]
 
 
 @dataclass(frozen=True)
-class Aids:
+class SurrogateInputs:
     """What surrogates may use beside the responses."""
 
     captions: Mapping[str, str] | None = None
@@ -80,7 +80,7 @@ def roll_out(
     size: int,
     sampling: Sampling,
     reward: Reward,
-    aids: Aids = Aids(),
+    inputs: SurrogateInputs = SurrogateInputs(),
 ) -> list[Group]:
     """A group of `size` judged responses to each row, in the order of the rows.
 
@@ -120,7 +120,7 @@ def roll_out(
                 )
             )
         if reward.surrogate:
-            stand_ins = surrogate_values(reward.surrogate, as_seen(group, row, aids), id_)
+            stand_ins = surrogate_values(reward.surrogate, surrogate_group(group, row, inputs), id_)
             group = [
                 replace(rollout, stand_in=stand_in, reward=reward(rollout.judged, stand_in))
                 for rollout, stand_in in zip(group, stand_ins, strict=True)
@@ -129,25 +129,25 @@ def roll_out(
     return groups
 
 
-def as_seen(group: Group, row: Mapping[str, Any], aids: Aids) -> Seen:
+def surrogate_group(group: Group, row: Mapping[str, Any], inputs: SurrogateInputs) -> SurrogateGroup:
     """A group of responses to `row` as surrogates see it.
 
     Raises:
         PercasymError: the teacher's captions lack the item.
     """
     caption = None
-    if aids.captions is not None:
-        caption = aids.captions.get(row["id"])
+    if inputs.captions is not None:
+        caption = inputs.captions.get(row["id"])
         if caption is None:
             raise PercasymError(f"the teacher's captions lack the item {row['id']}: caption this split anew")
     puzzle = load_spec(row["puzzle"])
     item = puzzle.read_ground_truth(row["ground_truth"])
-    return Seen(
+    return SurrogateGroup(
         puzzle=puzzle,
         item=item,
         responses=[read_response(puzzle, item, rollout.prefix + rollout.text) for rollout in group],
         teacher=caption,
-        gains=partial(aids.gains, group) if aids.gains else None,
+        gains=partial(inputs.gains, group) if inputs.gains else None,
     )
 
 

@@ -1,7 +1,7 @@
 """GRPO with the embedded engine: sample groups, judge them, follow what was better than its group."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from percasym.grpo.blinding import image_gains
 from percasym.grpo.config import GRPOConfig
 from percasym.grpo.figures import mean_figures, step_figures
 from percasym.grpo.losses import TokenLogProbabilities, divergence, policy_loss
-from percasym.grpo.rollouts import Aids, Group, Rollout, micro_batch, roll_out
+from percasym.grpo.rollouts import Group, Rollout, SurrogateInputs, micro_batch, roll_out
 from percasym.models import load
 from percasym.models.suitability import check_rows
 from percasym.rewards import parse_reward
@@ -38,10 +38,10 @@ def train(config: GRPOConfig) -> Path:
     return run.train(config, Run)
 
 
-class Lesson(NamedTuple):
+class PolicyBatch(NamedTuple):
     """Rollouts that go through the model at once; the last four are of each of their tokens."""
 
-    batch: MicroBatch
+    tokens: MicroBatch
     advantages: Tensor
     weights: Tensor
     old: Tensor | None = None
@@ -66,25 +66,23 @@ class Run(run.TrainingRun[GRPOConfig]):
             )
         check_rows(self.processor, self.rows)
         self.reward = parse_reward(config.reward)
-        self.aids = Aids(read_captions(config.captions) if config.captions else None, self._gains)
+        captions = read_captions(config.captions) if config.captions else None
+        self.inputs = SurrogateInputs(captions, self._gains)
         self.engine = TransformersEngine(
             self.model, self.processor, min(config.validation_batch_size, config.prompts * config.group_size)
         )
         self.reference = TokenLogProbabilities(self._start()) if config.kl else None
         self.window: list[dict[str, float]] = []
 
-    def step_gradient(self, logged: bool) -> Sequence[Tensor] | None:
-        config = self.config
+    def take_step(self, rate: float, logged: bool) -> None:
         began = time.perf_counter()
-        numbers = rows_of_step(len(self.rows), config.seed, self.step, config.prompts)
-        groups = self._roll_out([self.rows[int(number)] for number in numbers])
+        groups = self.rollout()
         sampled = time.perf_counter()
-        lessons = self._lessons(groups)
-        gradient, figures = self._updates(lessons) if lessons else (None, [NOTHING_LEARNT])
+        figures = self.update(groups, rate)
         ended = time.perf_counter()
         records = [[rollout.record(self.step + 1) for rollout in group] for group in groups]
         for record in (record for group in records for record in group):
-            self.rollouts.write(record)
+            self.rollout_log.write(record)
         self.window.append(
             {
                 **step_figures(records),
@@ -94,20 +92,33 @@ class Run(run.TrainingRun[GRPOConfig]):
                 "tokens_per_s": sum(len(r.ids) for g in groups for r in g) / (sampled - began),
             }
         )
-        return gradient
 
-    def _updates(self, lessons: Sequence[Lesson]) -> tuple[Sequence[Tensor], list[dict[str, float]]]:
-        """Follows all gradients of a step but the last, and returns that one, with the figures of each."""
-        gradient, found = self._gradient(lessons)
-        figures = [found]
-        for _ in range(1, self.config.updates):
-            self.update(gradient, run.learning_rate(self.config, self.step))
-            gradient, found = self._gradient(lessons)
+    def rollout(self) -> list[Group]:
+        """The judged responses of the present policy to the items of this step."""
+        config = self.config
+        numbers = rows_of_step(len(self.rows), config.seed, self.step, config.prompts)
+        sampling = Sampling(
+            temperature=config.temperature,
+            max_tokens=config.max_new_tokens,
+            seed=int(digest("rollouts", config.seed, self.step)[:15], 16),
+        )
+        rows = [self.rows[int(number)] for number in numbers]
+        return roll_out(self.engine, rows, config.group_size, sampling, self.reward, self.inputs)
+
+    def update(self, groups: Sequence[Group], rate: float) -> list[dict[str, float]]:
+        """Follows the advantages of a step's rollouts, `config.updates` times; the figures of each time."""
+        batches = self.batches(groups)
+        if not batches:
+            return [NOTHING_LEARNT]
+        figures = []
+        for _ in range(self.config.updates):
+            gradient, found = self.gradient(batches)
+            self.descend(gradient, rate)
             figures.append(found)
-        return gradient, figures
+        return figures
 
     @cached_property
-    def rollouts(self) -> StepLog:
+    def rollout_log(self) -> StepLog:
         return self.open_log(ROLLOUTS, echo=False)
 
     def record(self) -> dict[str, Any]:
@@ -125,20 +136,11 @@ class Run(run.TrainingRun[GRPOConfig]):
         model, _ = load(self.config.model, device=str(self.ranks.device), dtype="float32")
         return model.eval().requires_grad_(False)
 
-    def _roll_out(self, rows: Sequence[Mapping[str, Any]]) -> list[Group]:
-        config = self.config
-        sampling = Sampling(
-            temperature=config.temperature,
-            max_tokens=config.max_new_tokens,
-            seed=int(digest("rollouts", config.seed, self.step)[:15], 16),
-        )
-        return roll_out(self.engine, rows, config.group_size, sampling, self.reward, self.aids)
-
     def _gains(self, rollouts: Sequence[Rollout]) -> list[float]:
         with self.autocast():
             return image_gains(self.module, self.processor, rollouts, self.config.micro_batch_size)
 
-    def _lessons(self, groups: Sequence[Group]) -> list[Lesson]:
+    def batches(self, groups: Sequence[Group]) -> list[PolicyBatch]:
         """The rollouts that there is something to learn from, in micro-batches of similar length."""
         config = self.config
         rollouts = [rollout for group in groups for rollout in group]
@@ -154,45 +156,45 @@ class Run(run.TrainingRun[GRPOConfig]):
         order = sorted(range(len(rollouts)), key=lambda number: len(rollouts[number].ids))
         if not config.kl:
             order = [number for number in order if advantages[number] or of_captions[number]]
-        lessons = []
+        batches = []
         for start in range(0, len(order), config.micro_batch_size):
             numbers = order[start : start + config.micro_batch_size]
             batch = micro_batch(self.processor, [rollouts[number] for number in numbers])
             response = batch.perception | batch.reasoning
             of_token = torch.where(batch.perception, of_captions[numbers, None], advantages[numbers, None])
-            lesson = Lesson(
+            policy_batch = PolicyBatch(
                 batch.to(self.ranks.device),
                 of_token[response].to(self.ranks.device),
                 weights[numbers, None].expand_as(response)[response].to(self.ranks.device),
             )
-            lessons.append(self._with_probabilities(lesson))
-        return lessons
+            batches.append(self._with_probabilities(policy_batch))
+        return batches
 
     @torch.no_grad()
-    def _with_probabilities(self, lesson: Lesson) -> Lesson:
+    def _with_probabilities(self, batch: PolicyBatch) -> PolicyBatch:
         temperature = self.config.temperature
         with self.autocast():
             if self.config.updates > 1:
-                lesson = lesson._replace(old=self.module(lesson.batch, temperature))
+                batch = batch._replace(old=self.module(batch.tokens, temperature))
             if self.reference:
-                lesson = lesson._replace(reference=self.reference(lesson.batch, temperature))
-        return lesson
+                batch = batch._replace(reference=self.reference(batch.tokens, temperature))
+        return batch
 
-    def _gradient(self, lessons: Sequence[Lesson]) -> tuple[list[Tensor], dict[str, float]]:
+    def gradient(self, batches: Sequence[PolicyBatch]) -> tuple[list[Tensor], dict[str, float]]:
         """The gradient over all rollouts, and what was found out on the way."""
         config = self.config
         total = loss_sum = clipped = apart = 0.0
-        for lesson in lessons:
+        for batch in batches:
             with self.autocast():
-                new = self.module(lesson.batch, config.temperature)
-            old = new.detach() if lesson.old is None else lesson.old
-            found = policy_loss(new, old, lesson.advantages, config.clip_low, config.clip_high)
+                new = self.module(batch.tokens, config.temperature)
+            old = new.detach() if batch.old is None else batch.old
+            found = policy_loss(new, old, batch.advantages, config.clip_low, config.clip_high)
             losses = found.loss
-            if lesson.reference is not None:
-                gaps = divergence(new, lesson.reference)
+            if batch.reference is not None:
+                gaps = divergence(new, batch.reference)
                 losses = losses + config.kl * gaps
                 apart += float(gaps.detach().sum())
-            loss = (losses * lesson.weights).sum()
+            loss = (losses * batch.weights).sum()
             loss.backward()  # type: ignore[no-untyped-call]
             total += len(new)
             loss_sum += float(loss.detach())

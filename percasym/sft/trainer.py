@@ -1,11 +1,8 @@
 """Supervised fine-tuning: each step learns from a batch of the teacher's responses."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from percasym.datasets import read_split
 from percasym.errors import PercasymError
@@ -46,7 +43,7 @@ class Run(run.TrainingRun[SFTConfig]):
         self.gradient = GradientComputer(self.module, self.parameters, ranks, self.autocast)
         self.window = Window()
 
-    def step_gradient(self, logged: bool) -> Sequence[Tensor]:
+    def take_step(self, rate: float, logged: bool) -> None:
         began = time.perf_counter()
         config, ranks = self.config, self.ranks
         batches = self.data.batch(
@@ -55,7 +52,7 @@ class Run(run.TrainingRun[SFTConfig]):
         batches = [batch.to(ranks.device) for batch in batches]
         self.last = self.gradient(self.step, batches, self.weighting, measure=logged)
         self.window.add(self.last, time.perf_counter() - began)
-        return self.last.values
+        self.descend(self.last.values, rate)
 
     def record(self) -> dict[str, Any]:
         figures = {**self.window.record(), **gradient_record(self.last)}

@@ -43,7 +43,7 @@ Config = TypeVar("Config", bound=TrainingConfig)
 class TrainingRun(ABC, Generic[Config]):
     """A training run between two steps.
 
-    A subclass says how the model is called (`wrap`), what a step's gradient is (`step_gradient`), and what
+    A subclass says how the model is called (`wrap`), what a step is (`take_step`), and what
     of its own it must remember (`progress`, `restore`).
     """
 
@@ -69,11 +69,12 @@ class TrainingRun(ABC, Generic[Config]):
         self.checkpoints = Checkpoints(config.out / "checkpoints")
 
     @abstractmethod
-    def step_gradient(self, logged: bool) -> Sequence[Tensor] | None:
-        """The gradient of this step, of each of `parameters`, over all ranks; None if there is nothing to
-        learn: then the optimizers rest, which even without a gradient would follow their momentum.
+    def take_step(self, rate: float, logged: bool) -> None:
+        """One step: finds a gradient and descends, or, where there is nothing to learn, rests. (Even a
+        gradient of zeros would have the optimizers follow their momentum.)
 
         Args:
+            rate: the learning rate.
             logged: whether `record` will be asked for after this step.
         """
 
@@ -129,17 +130,20 @@ class TrainingRun(ABC, Generic[Config]):
         torch.manual_seed(int(digest("step", config.seed, self.step, self.ranks.rank)[:15], 16))
         logged = self.step == 0 or (self.step + 1) % config.log_every == 0 or self.step + 1 == config.steps
         rate = learning_rate(config, self.step)
-        gradient = self.step_gradient(logged)
-        if gradient is not None:
-            self.update(gradient, rate)
+        self.take_step(rate, logged)
         self.step += 1
         self.seconds += time.perf_counter() - began
         if logged:
             line = {"kind": "train", "step": self.step, **self.record()}
             self.log.write({**line, "learning_rate": rate, "seconds": self.seconds})
 
-    def update(self, gradient: Sequence[Tensor], rate: float) -> None:
-        """One step of the optimizers at the learning rate `rate`."""
+    def descend(self, gradient: Sequence[Tensor], rate: float) -> None:
+        """One step of the optimizers.
+
+        Args:
+            gradient: of each of `parameters`, over all ranks.
+            rate: the learning rate.
+        """
         norm = math.sqrt(self.ranks.dot(gradient, gradient))
         if not math.isfinite(norm):
             raise PercasymError(

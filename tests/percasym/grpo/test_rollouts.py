@@ -10,7 +10,7 @@ from percasym.datasets import read_split
 from percasym.engines import Sampling
 from percasym.engines.transformers import TransformersEngine
 from percasym.errors import PercasymError
-from percasym.grpo.rollouts import Aids, Rollout, caption_tokens, micro_batch, roll_out
+from percasym.grpo.rollouts import Rollout, SurrogateInputs, caption_tokens, micro_batch, roll_out
 from percasym.judgement import FIELDS, score
 from percasym.models import load, load_processor
 from percasym.models.prompting import assistant_text
@@ -125,10 +125,10 @@ def test_a_users_surrogate_is_a_function_in_a_file(checkpoint: Path, dataset: Pa
 def test_surrogates_get_the_teachers_caption_and_the_policys_gains(checkpoint: Path, dataset: Path) -> None:
     engine = TransformersEngine(*load(checkpoint, device="cpu"), batch_size=8)
     rows = [dict(row) for row in read_split(dataset, "train_rl").select(range(1))]
-    gains = Aids(gains=lambda group: [0.0] * (len(group) - 1) + [100.0])
+    gains = SurrogateInputs(gains=lambda group: [0.0] * (len(group) - 1) + [100.0])
     group = roll_out(engine, rows, 3, SAMPLING, parse_reward("surrogate:blinding:1"), gains)[0]
     assert [rollout.reward for rollout in group] == [0, 0, 1]
-    other = Aids(captions={"another": ""})
+    other = SurrogateInputs(captions={"another": ""})
     with pytest.raises(PercasymError, match="lack the item sudoku-train_rl-0-0"):
         roll_out(engine, rows, 3, SAMPLING, parse_reward("surrogate:teacher:1"), other)
     with pytest.raises(PercasymError, match="teacher wants"):

@@ -93,7 +93,7 @@ def test_the_gradient_does_not_depend_on_micro_batches(rl: GRPOConfig) -> None:
     for size in (3, 64):
         changes = {"micro_batch_size": size, "prompts": 8, "group_size": 8}
         run = Run(rl.model_copy(update=changes), Ranks())
-        gradients.append(run.step_gradient(logged=True))
+        gradients.append(run.gradient(run.batches(run.rollout()))[0])
     for one, other in zip(*gradients, strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-6)
     assert max(float(g.abs().max()) for g in gradients[0]) > 0
@@ -103,10 +103,9 @@ def test_span_credit_reaches_the_caption_by_perception_alone(rl: GRPOConfig) -> 
     """Nobody's caption is wholly right, so under span credit captions have no advantage; the rest has."""
     rl = rl.model_copy(update={"credit": "span"})
     run = Run(rl, Ranks())
-    groups = run._roll_out([run.rows[0], run.rows[1]])
-    for lesson in run._lessons(groups):
-        response = lesson.batch.perception | lesson.batch.reasoning
-        of_captions = lesson.advantages[lesson.batch.perception[response]]
+    for batch in run.batches(run.rollout()):
+        response = batch.tokens.perception | batch.tokens.reasoning
+        of_captions = batch.advantages[batch.tokens.perception[response]]
         assert not of_captions.any()
 
 
@@ -170,9 +169,9 @@ def test_responses_of_one_worth_teach_nothing(
 def test_a_step_without_spread_rests_the_momentum(rl: GRPOConfig) -> None:
     rl.out.mkdir()
     run = Run(rl, Ranks())
-    run.update([torch.ones_like(parameter) for parameter in run.parameters], 1e-3)
+    run.descend([torch.ones_like(parameter) for parameter in run.parameters], 1e-3)
     before = [parameter.detach().clone() for parameter in run.parameters]
-    run.step_gradient = lambda logged: None  # type: ignore[method-assign]
+    run.batches = lambda groups: []  # type: ignore[method-assign]
     run.record = dict  # type: ignore[method-assign]
     run.log = run.open_log("metrics.jsonl", echo=False)
     run._one_step()
