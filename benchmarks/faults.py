@@ -36,7 +36,7 @@ from flows.server import prefect_server
 from percasym.home import VARIABLE, Home
 
 NAME = "faults"
-PATIENCE = 900.0  # seconds for a study
+STUDY_SECONDS = 900.0  # a study
 FAMILY = 10.0  # seconds in which a cancelled run may leave processes behind
 IN_A_ROW = 4  # kills of one study, before it may finish
 OWN_SERVER = {"PREFECT_API_URL": ""}  # environment of a command that starts one
@@ -152,10 +152,10 @@ def killed_postgres(folder: Path, unbroken: Mapping[str, str]) -> dict[str, Any]
         servers.postgres.kill()
         time.sleep(10)
         servers.postgres.start()
-        first = servers.finished(run, PATIENCE)
+        first = servers.finished(run, STUDY_SECONDS)
         again = None
         if first["state"]["type"] != "COMPLETED":
-            again = servers.finished(servers.queue("study/study", form(NAME)), PATIENCE)
+            again = servers.finished(servers.queue("study/study", form(NAME)), STUDY_SECONDS)
             assert again["state"]["type"] == "COMPLETED", again["state"]["message"]
         return {"study": told(first), "at the next start": told(again)}
 

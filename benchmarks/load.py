@@ -31,7 +31,7 @@ from fixtures.team import Team, team
 from fixtures.tiny import form
 
 DEPLOYMENT = "study/study"
-PATIENCE = 3600.0  # seconds for all of them
+ALL_SECONDS = 3600.0  # all of them
 PERCENTILES = (50, 90, 99, 100)
 
 
@@ -54,13 +54,13 @@ def measure(servers: Team, runs: int, limit: int) -> dict[str, Any]:
         RuntimeError: a run did not complete, ran twice, did a stage again, or too many went on at once.
     """
     parameters = form("load")
-    first = servers.finished(servers.queue(DEPLOYMENT, parameters), PATIENCE)
+    first = servers.finished(servers.queue(DEPLOYMENT, parameters), ALL_SECONDS)
     stages = stages_done(servers)
     start = time.monotonic()
     queued = [servers.queue(DEPLOYMENT, parameters) for _ in range(runs)]
     took = time.monotonic() - start
     for number, run in enumerate(queued, 1):
-        servers.finished(run, PATIENCE)
+        servers.finished(run, ALL_SECONDS)
         print(f"\r{number} of {runs}", end="", file=sys.stderr, flush=True)
     total = time.monotonic() - start
     print(file=sys.stderr)

@@ -134,7 +134,7 @@ def reevaluate(
             f"{' or '.join(aliases)}: run a study, or take another alias"
         )
     occasion = datetime.datetime.now(datetime.UTC).isoformat()
-    configs, doubts = _configs(watched, items, settings)
+    configs, problems = _configs(watched, items, settings)
     workers = max((config.workers for config in configs.values()), default=1)
     table = []
     watches = []
@@ -148,13 +148,13 @@ def reevaluate(
             try:
                 table += watch.conclude(margin)
             except Exception as error:
-                doubts.append(f"{watch.name}: {error}")
+                problems.append(f"{watch.name}: {error}")
     if table:
         show_table("reevaluation", table, "Registered models, measured again")
     fallen = [watch for watch in watches if watch.fallen]
     for watch in fallen:
         _tell(watch)
-    reasons = [_reason(watch.name, watch.fallen) for watch in fallen] + doubts
+    reasons = [_reason(watch.name, watch.fallen) for watch in fallen] + problems
     if reasons:
         raise (Fell if fallen else PercasymError)("; ".join(reasons))
     return f"{len(watches)} models held"
@@ -164,13 +164,13 @@ def _configs(
     watched: Iterable[Version], items: int, settings: dict[str, Any]
 ) -> tuple[dict[Version, StudyConfig], list[str]]:
     """How each version was measured by its study, and why this is not known of others."""
-    configs, doubts = {}, []
+    configs, problems = {}, []
     for version in watched:
         try:
             configs[version] = _config(version, items, settings)
         except PercasymError as error:
-            doubts.append(f"{version.name}@{version.alias}: {error}")
-    return configs, doubts
+            problems.append(f"{version.name}@{version.alias}: {error}")
+    return configs, problems
 
 
 def _config(version: Version, items: int, settings: dict[str, Any]) -> StudyConfig:

@@ -28,11 +28,11 @@ from percasym import launch, logins
 from percasym.errors import PercasymError
 from percasym.home import Home
 
-PATIENCE = 180.0  # seconds; a first start writes the database's tables, which takes a slow machine a while
+START_SECONDS = 180.0  # a first start writes the database's tables, which takes a slow machine a while
 PERIOD = 0.5  # seconds between two looks at servers
 HASTE = 60.0  # seconds: servers that have ended more often than that within are not started again
 RESTARTS = 5
-FAREWELL = 5.0  # seconds for writing down the last states of runs
+END_SECONDS = 5.0  # for writing down the last states of runs
 LOOPBACK = "127.0.0.1"
 LOCAL = (LOOPBACK, "localhost", "[::1]")  # names of this machine that no other site can have
 HOSTS = "PERCASYM_SERVER_HOSTS"  # environment variable of a server: names that it answers to, by commas
@@ -102,7 +102,7 @@ class Server:
         Raises:
             PercasymError: it has ended, or takes too long.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + START_SECONDS
         while not self.ready():
             if not self.alive or time.monotonic() > deadline:
                 raise PercasymError(f"{self.name} did not start: see {self.log}")
@@ -112,7 +112,7 @@ class Server:
         if self.process is not None:
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(FAREWELL)
+                self.process.wait(END_SECONDS)
             launch.end(self.process)
 
 
@@ -167,7 +167,7 @@ def link(home: Home, address: str, login: str, output: IO[str]) -> str:
 def answers(url: str) -> bool:
     """Whether a server is there and well."""
     try:
-        with urllib.request.urlopen(url, timeout=FAREWELL):
+        with urllib.request.urlopen(url, timeout=END_SECONDS):
             return True
     except OSError:
         return False
@@ -183,7 +183,7 @@ def running(home: Home) -> Up | None:
     """What runs in `home` by `percasym up`; waits for one that is starting."""
     if not home.root.is_dir():
         return None
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
             with up_lock(home).acquire(timeout=0):
@@ -192,7 +192,7 @@ def running(home: Home) -> Up | None:
             with suppress(OSError, json.JSONDecodeError):
                 return Up.model_validate_json(home.up.read_text())
         time.sleep(0.2)
-    raise PercasymError(f"`percasym up` in {home.root} is not ready after {PATIENCE:.0f} s: end it")
+    raise PercasymError(f"`percasym up` in {home.root} is not ready after {START_SECONDS:.0f} s: end it")
 
 
 @contextmanager
@@ -281,7 +281,7 @@ def free_port() -> int:
 
 
 def _given(address: str) -> str:
-    deadline = time.monotonic() + FAREWELL
+    deadline = time.monotonic() + END_SECONDS
     while not answers(f"{address}/api/health"):
         if time.monotonic() > deadline:
             raise PercasymError(f"there is no Prefect server at {address}: see PREFECT_API_URL")
@@ -298,7 +298,7 @@ def _refused(url: str, login: str) -> bool:
     if login:
         request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
     try:
-        with urllib.request.urlopen(request, timeout=FAREWELL):
+        with urllib.request.urlopen(request, timeout=END_SECONDS):
             return False
     except urllib.error.HTTPError as error:
         return error.code in (401, 403)

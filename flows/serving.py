@@ -8,7 +8,7 @@ import asyncio
 import os
 import time
 
-from flows.server import PATIENCE, answers
+from flows.server import START_SECONDS, answers
 from percasym.home import Home
 
 LIMIT = 4  # flow runs at a time; those that want a GPU wait for each other besides
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--reevaluate", default="", help="cron line or interval, as 6h; empty: never")
     options = parser.parse_args()
     address = os.environ["PREFECT_API_URL"]
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_SECONDS
     while not answers(f"{address}/health") and time.monotonic() < deadline:
         time.sleep(0.1)
     asyncio.run(serve(options.devices, options.reevaluate))

@@ -25,7 +25,7 @@ from percasym.errors import DISK_IS_FULL, PercasymError, tells_of_full_disk
 from percasym.forkserver import Forked
 
 TAIL = 20  # lines of a failed child's standard error that are shown
-PATIENCE = 10.0  # seconds between asking a child to end and killing it
+END_SECONDS = 10.0  # between asking a child to end and killing it
 
 
 Child = Union["subprocess.Popen[str]", Forked]
@@ -141,7 +141,7 @@ def end(process: Child) -> None:
     assert process.stdin is not None
     process.stdin.close()
     try:
-        process.wait(PATIENCE)
+        process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -111,7 +111,7 @@ class Tracker:
         stage_run = run and self.tag(run, f"stage.{stage}")
         return str(self.client.get_run(stage_run).info.artifact_uri) if stage_run else None
 
-    def bury(self, alive: Callable[[str], bool]) -> None:
+    def mark_killed(self, alive: Callable[[str], bool]) -> None:
         """Marks the runs of flows as killed that are said to be running and are not, with their stages."""
         running = self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'")
         dead = {run.info.run_id for run in running if PARENT not in run.data.tags}

@@ -23,7 +23,7 @@ def flow_run(name: str, kind: str, config: StudyConfig, **tags: str) -> Iterator
     with ExitStack() as stack:
         starting = stage_lock(_key(f"{STARTING}{uuid4().hex}"))
         with starting:
-            tracker.bury(lambda run_id: held(_key(run_id)))
+            tracker.mark_killed(lambda run_id: held(_key(run_id)))
             run = tracker.start(name, {"stage": kind, **tags})
             stack.enter_context(stage_lock(_key(run.id)))
             Path(starting.lock_file).unlink()

@@ -188,7 +188,7 @@ class Stage:
     def _modules_used(self, inputs: Mapping[str, Any]) -> tuple[str, ...]:
         return (*self.modules, *sorted({name for value in inputs.values() for name in self.uses(value)}))
 
-    def _told_parts(self, config: Section, inputs: Mapping[str, Any]) -> str:
+    def _described_parts(self, config: Section, inputs: Mapping[str, Any]) -> str:
         """What the key is made of, for `percasym.why`: short texts, and digests in place of long ones."""
         fields, identities = self._key_parts(config, inputs)
         parts = {f"setting {name}": _short(value) for name, value in fields.items()}
@@ -239,7 +239,7 @@ class Stage:
                     settings = {name: value for name, value in inputs.items() if isinstance(value, str)}
                     run.params({**flat(config), **settings})
                     _log_inputs(run, inputs)
-                    run.tags({PARTS: self._told_parts(config, inputs)})
+                    run.tags({PARTS: self._described_parts(config, inputs)})
                     progress = Progress(self.name, label)
                     _import_heavy()
                     self.body(Work(folder, scratch, label, run, machine, progress), config, **_paths(inputs))

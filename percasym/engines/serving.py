@@ -18,10 +18,10 @@ import torch
 from percasym import launch
 from percasym.engines.config import KEY, EngineConfig
 from percasym.errors import PercasymError
-from percasym.models import saved_precision, sees
+from percasym.models import saved_precision, takes_images
 
 START_SECONDS = 1800.0  # a large model is read from disk, compiled and warmed up
-FAREWELL = 10.0
+END_SECONDS = 10.0
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def serving(
     """
     if not key and not _is_loopback(host):
         raise PercasymError(f"--host {host} lets others in: set {KEY}, which they then have to know too")
-    arguments = engine_arguments(config, sees(config.model))
+    arguments = engine_arguments(config, takes_images(config.model))
     # Not on the command line, which all users of the machine can read.
     environment = {**vllm_environment(config), **(environment or {}), "VLLM_API_KEY": key}
     port = port or _free_port(host)
@@ -72,7 +72,7 @@ def serving(
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(FAREWELL)
+            process.wait(END_SECONDS)
         launch.end(process)
 
 
@@ -143,7 +143,7 @@ def _wait(process: "subprocess.Popen[str]", url: str, log: Path, model: str) -> 
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(url, timeout=FAREWELL):
+            with urllib.request.urlopen(url, timeout=END_SECONDS):
                 return
         except OSError:
             time.sleep(0.2)

@@ -14,7 +14,7 @@ from percasym.engines.concurrent import complete
 from percasym.engines.config import EngineConfig
 from percasym.engines.serving import engine_arguments, vllm_environment
 from percasym.errors import PercasymError
-from percasym.models import load_writer, sees
+from percasym.models import load_writer, takes_images
 from percasym.models.prompting import prompt_text, thought_opening, written_text
 from percasym.response import continued, until
 from percasym.seeding import digest
@@ -120,7 +120,7 @@ def vllm_engine(config: EngineConfig) -> Iterator[VLLMEngine]:
     with asyncio.Runner() as runner:
         try:
             engine = AsyncLLM.from_engine_args(
-                AsyncEngineArgs(**engine_arguments(config, sees(config.model)))
+                AsyncEngineArgs(**engine_arguments(config, takes_images(config.model)))
             )
         except Exception as error:
             raise PercasymError(f"vLLM cannot load {config.model}: {_first_line(error)}") from error

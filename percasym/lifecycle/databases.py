@@ -11,7 +11,7 @@ from percasym.errors import PercasymError
 from percasym.home import Home
 
 EMPTY = "it is empty"
-PATIENCE = 60.0  # seconds that a writer may take
+LOCK_SECONDS = 60.0  # that a writer may take
 
 
 def databases(home: Home) -> list[Path]:
@@ -53,7 +53,7 @@ def check_database(path: Path, patience: float) -> str:
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     """Read only, if that is possible: not where a killed writer has left a change to be taken back."""
     address = f"file:{quote(str(path))}?mode="
-    with closing(sqlite3.connect(address + "ro", uri=True, timeout=PATIENCE)) as connection:
+    with closing(sqlite3.connect(address + "ro", uri=True, timeout=LOCK_SECONDS)) as connection:
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError as error:
@@ -62,7 +62,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         else:
             yield connection
             return
-    with closing(sqlite3.connect(address + "rw", uri=True, timeout=PATIENCE)) as connection:
+    with closing(sqlite3.connect(address + "rw", uri=True, timeout=LOCK_SECONDS)) as connection:
         yield connection
 
 

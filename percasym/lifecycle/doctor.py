@@ -18,7 +18,7 @@ from percasym.lifecycle.readiness import SIZES, gigabytes, hub_cache, shortages,
 from percasym.lifecycle.servers import Server, abandoned, differs, servers
 from percasym.presets import PRESETS
 
-PATIENCE = 1.5  # seconds for looking through a database
+CHECK_SECONDS = 1.5  # looking through a database
 ALL = list(PRESETS)
 OPTIONS = {
     "vllm": "engine=vllm or server",
@@ -193,7 +193,7 @@ def _home(home: Home) -> Iterator[Check]:
         yield Check(name="databases", state="missing", found=str(error), presets=ALL)
         return
     for path in files:
-        fault = check_database(path, PATIENCE)
+        fault = check_database(path, CHECK_SECONDS)
         yield Check(
             name=path.name,
             state="missing" if fault else "ok",

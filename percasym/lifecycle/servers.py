@@ -18,7 +18,7 @@ from percasym import logins
 from percasym.errors import PercasymError
 from percasym.home import Home
 
-PATIENCE = 2.0  # seconds
+ANSWER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _get(url: str, login: str) -> str:
     request = urllib.request.Request(url)
     if login:
         request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
-    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
         return str(response.read(1000).decode(errors="replace"))
 
 

@@ -84,7 +84,7 @@ def load_writer(checkpoint: str | Path) -> ProcessorMixin | PreTrainedTokenizerB
     Arguments and errors are as for `load`.
     """
     folder = checkpoint_folder(checkpoint)
-    if sees(folder):
+    if takes_images(folder):
         return _processor(checkpoint, folder)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -95,7 +95,7 @@ def load_writer(checkpoint: str | Path) -> ProcessorMixin | PreTrainedTokenizerB
     return tokenizer
 
 
-def sees(checkpoint: str | Path) -> bool:
+def takes_images(checkpoint: str | Path) -> bool:
     """Whether a checkpoint is a vision-language model; errors are as for `load`."""
     return "vision_config" in _config(checkpoint)
 

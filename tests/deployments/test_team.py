@@ -15,7 +15,7 @@ from flows import forms
 # A busy machine is no failure; and the tests go on one from the other, so one worker runs them all.
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(1200), pytest.mark.xdist_group("team")]
 
-PATIENCE = 900.0
+STUDY_SECONDS = 900.0
 STAGES = {"generate", "distill", "base", "sft token_mean", "evaluate base", "evaluate token_mean"}
 STAGES |= {"diagnose", "report"}
 
@@ -29,7 +29,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 @pytest.fixture(scope="module")
 def first(servers: Team) -> dict[str, Any]:
     """The flow run of a study that nobody has done before."""
-    return servers.finished(servers.queue("study/study", form("tiny")), PATIENCE)
+    return servers.finished(servers.queue("study/study", form("tiny")), STUDY_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_mlflow_shows_the_report_to_a_browser(
 
 def test_the_same_study_again_finds_everything_done(servers: Team, first: dict[str, Any]) -> None:
     before = keys(servers)
-    again = servers.finished(servers.queue("study/study", form("tiny")), PATIENCE)
+    again = servers.finished(servers.queue("study/study", form("tiny")), STUDY_SECONDS)
     assert again["state"]["type"] == "COMPLETED", again["state"]["message"]
     assert endings(servers, again["id"]) == dict.fromkeys(STAGES, "Cached")
     assert keys(servers) == before

@@ -30,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr(launch, "start", start)
     monkeypatch.setattr(serving, "engine_arguments", lambda config, images: {"model": config.model})
-    monkeypatch.setattr(serving, "sees", lambda model: False)
+    monkeypatch.setattr(serving, "takes_images", lambda model: False)
     monkeypatch.setattr(serving, "vllm_environment", lambda config: {})
     return started
 
