@@ -95,10 +95,11 @@ def write_shard(path: Path, rows: Iterable[Row]) -> None:
         PercasymError: a full disk or a folder that cannot be written.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with new_file(path) as aside, _writer(aside) as writer:
             for group in _groups(rows):
                 writer.write_table(_table(group))
-    except pa.ArrowException as error:
+    except (OSError, pa.ArrowException) as error:
         raise PercasymError(f"cannot write {path}: {_reason(error)}") from error
 
 

@@ -115,7 +115,6 @@ def new_file(target: Path) -> Iterator[Path]:
     """
     aside = target.with_name(f".{target.name}{WRITING}{os.getpid()}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         flush(aside)
         aside.replace(target)

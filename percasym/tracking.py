@@ -51,6 +51,7 @@ def _create(address: str) -> None:
     scheme, _, name = address.partition(":///")
     if scheme != "sqlite" or Path(name).exists():
         return
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
     with new_file(Path(name)) as aside:
         MlflowClient(f"{scheme}:///{aside}").search_experiments()
 

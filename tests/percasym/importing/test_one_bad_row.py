@@ -11,7 +11,7 @@ import datasets
 import pyarrow as pa
 import pytest
 from fixtures.released import FEATURES, GRAPH, SUDOKU, answered, listed, picture, released, write_released
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -62,6 +62,7 @@ CHANGES = (
 @given(
     number=st.integers(0, 19), change=CHANGES, kind=st.sampled_from([".jsonl", ".json", "array", ".jsonl.gz"])
 )
+@example(number=0, change=(None, {"\n": None}), kind=".jsonl")  # a name that would break the line
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_other_19_are_taken(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, number: int, change: tuple[Any, Any], kind: str
