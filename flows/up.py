@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
 from flows.server import (
     HOSTS,
@@ -84,6 +84,7 @@ def up(
         )
         use_prefect(home, found.prefect)
         names = [*_names(host), *names]
+        _make_database(home)
         servers += [
             prefect(home, host, prefect_port, names),
             _mlflow(home, host, mlflow_port, names, found),
@@ -117,6 +118,16 @@ def check(home: Home) -> dict[str, str | None]:
         "MLflow": found.mlflow if answers(f"{found.mlflow}/health") else None,
         "deployments": str(_serving_log(home)) if _serving(home) else None,
     }
+
+
+def _make_database(home: Home) -> None:
+    """Makes MLflow's tables, which its server, if it is killed meanwhile, would leave half made."""
+    if not home.database.exists():
+        from percasym.tracking import LOCK, create_tables
+
+        home.locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.locks / LOCK):
+            create_tables(f"sqlite:///{home.database}")
 
 
 def _mlflow(home: Home, host: str, port: int, names: Sequence[str], found: Up) -> Server:

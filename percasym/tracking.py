@@ -34,6 +34,7 @@ from percasym.home import Home
 from percasym.seals import Damaged, check
 
 EXPERIMENT = "percasym"
+LOCK = "mlflow.lock"
 # Tags that the MLflow UI understands.
 PARENT = "mlflow.parentRunId"
 PARTS = "parts"  # tag of what the key of a stage was made of, as JSON: see percasym.why
@@ -45,7 +46,7 @@ for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
-def _create(address: str) -> None:
+def create_tables(address: str) -> None:
     """Makes the tables of a SQLite file that is not there, aside: if a process is killed meanwhile, MLflow
     cannot go on with what it leaves of them."""
     scheme, _, name = address.partition(":///")
@@ -61,11 +62,11 @@ class Tracker:
 
     def __init__(self, uri: str, artifacts: str, locks: Path, writable: bool) -> None:
         self.address = uri.partition("?")[0]  # as `mlflow ui --backend-store-uri` takes it
-        self.lock = locks / "mlflow.lock"
+        self.lock = locks / LOCK
         # Two that create the tables of one SQLite file at once lock each other out.
         with FileLock(self.lock) if writable else nullcontext():
             if writable:
-                _create(self.address)
+                create_tables(self.address)
             self.client = MlflowClient(uri)
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             self.experiment = (
