@@ -72,7 +72,9 @@ def test_a_study_from_the_form_to_the_comparison(up: Running, page: playwright.P
     fill_list(page, "settings", *SETTINGS)
     page.get_by_role("button", name="Submit").click()
 
-    page.get_by_role("link", name="browsed").first.click()
+    page.get_by_role("link", name="browsed").first.click(
+        timeout=PATIENT
+    )  # it has that name once it has begun
     page.get_by_text("Completed", exact=True).first.wait_for(timeout=PATIENT)
     picture(page, "prefect-run")
     page.get_by_text("Artifacts", exact=True).last.click()
