@@ -121,6 +121,8 @@ def vllm_environment(config: EngineConfig) -> Mapping[str, str]:
     names = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
     if not torch.cuda.is_available():
         names |= {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}  # GiB
+        # Else g++ compiles some functions at each start, eager or not, which takes longer than it saves.
+        names["TORCHDYNAMO_DISABLE"] = "1"
         names["OMP_NUM_THREADS"] = str(config.threads or torch.get_num_threads())
     return names
 

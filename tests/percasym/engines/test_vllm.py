@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from percasym.datasets import generate_rows, write_dataset
-from percasym.engines.config import EngineConfig
+from percasym.engines.config import KEY, EngineConfig
 from percasym.engines.serving import serving
 from percasym.puzzles import Puzzle
 
@@ -41,8 +43,12 @@ def data(sudoku: Puzzle[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(mini_talker: Path) -> Iterator[str]:
-    with serving(EngineConfig(model=str(mini_talker), engine="server", context=1024)) as address:
-        yield address
+    """It wants a key, which commands find in their environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KEY, "planted-sesame")
+        config = EngineConfig(model=str(mini_talker), engine="server", context=1024)
+        with serving(config, key="planted-sesame") as address:
+            yield address
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +129,18 @@ def test_vllm_in_this_process(measure: Callable[..., Measured], embedded: Measur
 def test_a_server(measure: Callable[..., Measured], embedded: Measured, server: str) -> None:
     """Images as data URLs, and the right caption as the beginning of the model's turn."""
     alike(measure("--server", server), embedded)
+
+
+def test_a_server_with_a_key_answers_nobody_without(server: str, mini_talker: Path) -> None:
+    lines = [process.cmdline() for process in psutil.Process().children(recursive=True)]
+    assert any("vllm" in str(line) for line in lines)
+    assert "planted-sesame" not in str(lines)
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"{server}/models")
+    assert error.value.code == 401
+    asked = urllib.request.Request(f"{server}/models", headers={"Authorization": "Bearer planted-sesame"})
+    with urllib.request.urlopen(asked) as answer:
+        assert json.loads(answer.read())["data"][0]["id"] == str(mini_talker)
 
 
 @pytest.fixture(scope="module")
