@@ -83,7 +83,7 @@ def kill_after_step(home: Path, step: int) -> None:
             lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
             if any(line["step"] >= step for line in lines):
                 for process in of_verl():
-                    if "percasym.grpo.verl" in process.cmdline():
+                    if "-m percasym.grpo.verl " in " ".join(process.cmdline()):
                         os.kill(process.pid, signal.SIGKILL)
                         return
         time.sleep(0.1)
