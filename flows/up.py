@@ -123,11 +123,11 @@ def check(home: Home) -> dict[str, str | None]:
 def _make_database(home: Home) -> None:
     """Makes MLflow's tables, which its server, if it is killed meanwhile, would leave half made."""
     if not home.database.exists():
-        from percasym.tracking import LOCK, create_tables
+        from percasym.tracking import LOCK, create_database
 
         home.locks.mkdir(parents=True, exist_ok=True)
         with FileLock(home.locks / LOCK):
-            create_tables(f"sqlite:///{home.database}")
+            create_database(home.database)
 
 
 def _mlflow(home: Home, host: str, port: int, names: Sequence[str], found: Up) -> Server:
@@ -160,8 +160,9 @@ def _users(home: Home, admin: str) -> dict[str, str]:
         raise PercasymError(f"MLFLOW_TRACKING_PASSWORD: MLflow wants at least {MIN_PASSWORD} characters")
     if find_spec("flask_wtf") is None:
         raise PercasymError("a password for MLflow needs Flask-WTF: pip install 'percasym[team]'")
-    settings = home.root / "mlflow-auth.ini"
-    users = str(home.root / "mlflow-users.db").replace("%", "%%")  # % begins a reference in such a file
+    settings, database = home.root / "mlflow-auth.ini", home.root / "mlflow-users.db"
+    _make_user_database(database)
+    users = str(database).replace("%", "%%")  # % begins a reference in such a file
     settings.write_text(AUTHENTICATION.format(database=users))
     return {
         "MLFLOW_AUTH_CONFIG_PATH": str(settings),
@@ -169,6 +170,16 @@ def _users(home: Home, admin: str) -> dict[str, str]:
         "MLFLOW_AUTH_ADMIN_PASSWORD": password,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": os.urandom(32).hex(),
     }
+
+
+def _make_user_database(database: Path) -> None:
+    """As `_make_database`, for the users of MLflow's server."""
+    if not database.exists():
+        from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
+        from percasym.tracking import create_database
+
+        create_database(database, lambda address: SqlAlchemyStore().init_db(address))
 
 
 AUTHENTICATION = """[mlflow]

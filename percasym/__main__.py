@@ -1,5 +1,5 @@
-"""`python -m percasym` is the command `percasym`."""
+"""`python -m percasym` is the command `percasym`, wherever that is: the library knows no command line."""
 
-from flows.cli import main
+from importlib.metadata import entry_points
 
-main()
+next(iter(entry_points(group="console_scripts", name="percasym"))).load()()

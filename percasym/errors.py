@@ -4,9 +4,12 @@
 class PercasymError(Exception):
     """A mistake that the user can mend.
 
-    Its message is one line that says what is wrong and what to do. The command line prints it and exits with
-    code 2; any other exception is a bug and keeps its traceback.
+    Its message is one line that says what is wrong and what to do, whatever line breaks a name in it has. The
+    command line prints it and exits with code 2; any other exception is a bug and keeps its traceback.
     """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))
 
 
 DISK_IS_FULL = "the disk is full: free some space and run the same command again; what is finished is kept"

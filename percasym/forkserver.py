@@ -96,7 +96,12 @@ class _Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "TOKENIZERS_PARALLELISM": "false",
+                "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # whether there is a GPU, without taking hold of it
+            },
         )
         theirs.close()
         self.lock = threading.Lock()

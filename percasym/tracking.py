@@ -34,7 +34,7 @@ from percasym.home import Home
 from percasym.seals import Damaged, check
 
 EXPERIMENT = "percasym"
-LOCK = "mlflow.lock"
+LOCK, SQLITE = "mlflow.lock", "sqlite:///"
 # Tags that the MLflow UI understands.
 PARENT = "mlflow.parentRunId"
 PARTS = "parts"  # tag of what the key of a stage was made of, as JSON: see percasym.why
@@ -46,15 +46,21 @@ for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
-def create_tables(address: str) -> None:
+def create_database(database: Path, create: Callable[[str], Any] | None = None) -> None:
     """Makes the tables of a SQLite file that is not there, aside: if a process is killed meanwhile, MLflow
-    cannot go on with what it leaves of them."""
-    scheme, _, name = address.partition(":///")
-    if scheme != "sqlite" or Path(name).exists():
-        return
-    Path(name).parent.mkdir(parents=True, exist_ok=True)
-    with new_file(Path(name)) as aside:
-        MlflowClient(f"{scheme}:///{aside}").search_experiments()
+    cannot go on with what it leaves of them.
+
+    Args:
+        create: makes them at an address; None: those of runs and models.
+    """
+    if not database.exists():
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(database) as aside:
+            (create or _create_tables)(f"{SQLITE}{aside}")
+
+
+def _create_tables(address: str) -> None:
+    MlflowClient(address).search_experiments()
 
 
 class Tracker:
@@ -65,8 +71,8 @@ class Tracker:
         self.lock = locks / LOCK
         # Two that create the tables of one SQLite file at once lock each other out.
         with FileLock(self.lock) if writable else nullcontext():
-            if writable:
-                create_tables(self.address)
+            if writable and self.address.startswith(SQLITE):
+                create_database(Path(self.address.removeprefix(SQLITE)))
             self.client = MlflowClient(uri)
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             self.experiment = (

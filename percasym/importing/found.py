@@ -33,7 +33,7 @@ def missing(columns: Iterable[str]) -> str | None:
     if names >= set(NEEDED):
         return None
     hint = "; it may be LLaMA-Factory's layout, which has no ground truth" * ("messages" in names)
-    there = ", ".join(name if name.isprintable() else repr(name) for name in sorted(map(str, columns)))[:200]
+    there = ", ".join(sorted(map(str, columns)))[:200]
     return f"it has the columns {there}, but {', '.join(NEEDED)} are needed{hint}"
 
 

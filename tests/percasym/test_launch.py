@@ -125,11 +125,7 @@ def test_children_that_fork_at_once_are_told_apart(child: Callable[[str], str], 
             ended[number] = None
 
     with launch.slots(8):
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(24)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(work, 24)
     assert ended == {number: None if number % 2 else [{"n": number}] for number in range(24)}
 
 
@@ -159,11 +155,7 @@ def test_no_more_children_work_than_there_are_slots(child: Callable[[str], str],
         list(launch.run(name, {"log": str(log)}, tmp_path / str(number)))
 
     with launch.slots(1):
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(work, 3)
     assert log.read_text() == "in out " * 3
 
 
@@ -202,6 +194,15 @@ FAMILY = """
     print(json.dumps({"pids": [os.getpid(), other.pid]}), flush=True)
     time.sleep(600)
 """
+
+
+def at_once(work: Callable[[int], None], times: int) -> None:
+    """Calls `work` with each number below `times`, in threads of their own, and waits for all."""
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def running(pids: list[int]) -> list[int]:

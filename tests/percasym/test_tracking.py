@@ -1,8 +1,5 @@
 """The store of record: runs, artifacts, data sets, registered models."""
 
-import subprocess
-import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -132,27 +129,3 @@ def test_a_run_of_any_name_is_found_by_it_and_no_other(home: Path) -> None:
     assert tracker.latest("o'neil", "report") is None
     with pytest.raises(PercasymError, match="it has both kinds of quotes"):
         tracker.latest("'\"", "report")
-
-
-def test_a_database_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow cannot go on with half of its tables: "table budget_policies already exists"."""
-    monkeypatch.setenv("PERCASYM_HOME", str(tmp_path / "new"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    program = textwrap.dedent("""
-        import os, sqlalchemy
-        from percasym.tracking import Tracker
-        made = []
-
-        def killed(*_, **more):
-            made.append(1)
-            if len(made) == 20:
-                os.kill(os.getpid(), 9)
-
-        sqlalchemy.event.listen(sqlalchemy.Table, "after_create", killed)
-        Tracker.current()
-    """)
-    killed = subprocess.run([sys.executable, "-c", program], check=False)
-    assert killed.returncode == -9
-    assert not (tmp_path / "new" / "mlflow.db").exists()
-    assert Tracker.current().newest(stage="study") is None
-    assert (tmp_path / "new" / "mlflow.db").exists()
