@@ -145,7 +145,7 @@ class StudyConfig(MachineSection, Experiment):
             )
         if config.grpo.engine == "verl":
             try:
-                check_reach(phase.objective, config.grpo.credit, config.grpo.lora_rank)
+                check_reach(phase.objective, config.grpo)
             except ValueError as error:
                 raise PercasymError(str(error)) from None
 

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel, Field, model_validator
 
 from percasym.errors import PercasymError
-from percasym.grpo.config import GRPOConfig
+from percasym.grpo.config import GRPOConfig, GRPOSettings
 from percasym.rewards import parse_reward
 from percasym.surrogates import PER_RESPONSE
 
@@ -32,9 +32,7 @@ class VerlConfig(GRPOConfig, VerlLayout, frozen=True):
 
     @model_validator(mode="after")
     def _is_within_reach_of_verl(self) -> Self:
-        check_reach(self.reward, self.credit, self.lora_rank)
-        if self.optimizer != "adamw":
-            raise ValueError("verl trains with adamw")
+        check_reach(self.reward, self)
         ranks = self.gpus * self.nodes
         if self.prompts % ranks or (self.prompts * self.group_size // ranks) % self.micro_batch_size:
             raise ValueError(
@@ -44,7 +42,7 @@ class VerlConfig(GRPOConfig, VerlLayout, frozen=True):
         return self
 
 
-def check_reach(reward: str, credit: str, lora_rank: int) -> None:
+def check_reach(reward: str, settings: GRPOSettings) -> None:
     """Raises ValueError for what verl cannot do."""
     surrogate = parse_reward(reward).surrogate
     if surrogate and surrogate not in PER_RESPONSE:
@@ -52,10 +50,12 @@ def check_reach(reward: str, credit: str, lora_rank: int) -> None:
             f"verl judges each response alone, so the surrogate {surrogate} is not for it: take "
             f"{', '.join(sorted(PER_RESPONSE))}, or the embedded engine"
         )
-    if credit == "span":
+    if settings.credit == "span":
         raise ValueError("verl has no credit=span: use the embedded engine")
-    if lora_rank:
+    if settings.lora_rank:
         raise ValueError("with verl all weights are trained: set lora_rank=0, or use the embedded engine")
+    if settings.optimizer != "adamw":
+        raise ValueError("verl trains with adamw: leave optimizer as it is, or use the embedded engine")
 
 
 def check_installed() -> None:
